@@ -1,0 +1,11 @@
+"""The one exception that a user is meant to read."""
+
+
+class RetrievalError(Exception):
+    """What is wrong, with which file, and what to do about it, in one line.
+
+    Jupyter shows only that line: the stack says nothing that the message does not.
+    """
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]

@@ -1,0 +1,74 @@
+"""The few things a user can set, all through environment variables."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from retrieval.errors import RetrievalError
+
+PROJECT = Path(__file__).resolve().parents[2]
+SPLITS = ("grouped", "plain")
+LARGEST = 2**32 - 1  # where the seeds of NumPy and Keras end
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run depends on beside the code.
+
+    Attributes:
+        data: folder of category folders.
+        seed: of the split, the batches and the bootstrap.
+        split: "grouped" keeps duplicates in one part, "plain" ignores them as the original did.
+        epochs: the most epochs either encoder trains for; None for what each one's recipe says.
+        weights: "" for the first that is found, "imagenet" to insist on Keras's, or a path.
+        artifacts: folder that every step writes to.
+    """
+
+    data: Path
+    seed: int
+    split: str
+    epochs: int | None
+    weights: str
+    artifacts: Path
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name.upper():<10} {value}" for name, value in asdict(self).items())
+
+
+def read_settings() -> Settings:
+    """Settings from `DATA`, `SEED`, `SPLIT`, `EPOCHS`, `WEIGHTS` and `ARTIFACTS`.
+
+    Relative paths start from the project's folder, wherever the notebook or command was started.
+    Without `DATA`, the real set in `data/mammals` is taken where it is, else the synthetic sample.
+
+    Raises:
+        RetrievalError: a value is not one of those that make sense.
+    """
+    data = os.environ.get("DATA") or ("data/mammals" if _path("data/mammals").is_dir() else "data/sample")
+    split = os.environ.get("SPLIT") or "grouped"
+    if split not in SPLITS:
+        raise RetrievalError(f"SPLIT={split} is unknown: use {' or '.join(SPLITS)}")
+    weights = os.environ.get("WEIGHTS", "")
+    return Settings(
+        data=_path(data),
+        seed=_whole_number("SEED", default=0, least=0),
+        split=split,
+        epochs=_whole_number("EPOCHS", default=None, least=1),
+        weights=weights if weights in ("", "imagenet") else str(_path(weights)),
+        artifacts=_path(os.environ.get("ARTIFACTS") or "artifacts"),
+    )
+
+
+def _path(text: str) -> Path:
+    return (PROJECT / Path(text).expanduser()).resolve()
+
+
+def _whole_number(name: str, *, default: int | None, least: int) -> int | None:
+    text = os.environ.get(name)
+    if not text:
+        return default
+    if not text.isdecimal() or not least <= int(text) <= LARGEST:
+        raise RetrievalError(f"{name}={text} is not a whole number from {least} to {LARGEST}")
+    return int(text)

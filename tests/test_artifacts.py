@@ -1,0 +1,369 @@
+"""The contract: what is reused, what is refused, and what survives an accident."""
+
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrieval.artifacts import STEPS, Store, open_store, sha256, step_of, verify, write_atomically
+from retrieval.errors import RetrievalError
+from retrieval.settings import PROJECT, read_settings
+
+FILES = "train_index_file.json"
+CATEGORIES = "train_index_category.json"
+FEATURES = "mobilenetv2_train.npy"
+FUSED = "fused_train.npy"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "artifacts", {"seed": 0, "data": "photos"})
+
+
+def fill(store: Store) -> None:
+    """A chain of three steps: files, features made from them, fused made from those."""
+    files = {"0": "a/1.jpg", "1": "a/2.jpg", "2": "b/1.jpg"}
+    store.make(FILES, by=lambda _: files, settings={"seed": store.settings["seed"]})
+    store.make(FEATURES, by=lambda _: features(), needs=[FILES])
+    store.make(FUSED, by=lambda _: features() / 2, needs=[FEATURES])
+
+
+def features() -> np.ndarray:
+    return np.arange(12, dtype=np.float32).reshape(3, 4)
+
+
+def never(_: Path) -> None:
+    pytest.fail("it was made again")
+
+
+def test_what_is_made_can_be_loaded(store: Store) -> None:
+    fill(store)
+    assert store.files("train") == ["a/1.jpg", "a/2.jpg", "b/1.jpg"]
+    np.testing.assert_array_equal(store.features("mobilenetv2", "train"), features())
+
+
+def test_the_first_run_returns_what_later_ones_do(store: Store) -> None:
+    first = store.make("dataset.json", by=lambda _: {0: (1, 2)})
+    assert first == store.make("dataset.json", by=never) == {"0": [1, 2]}
+
+
+def test_a_table_comes_back(store: Store) -> None:
+    table = pd.DataFrame({"file": ["a"], "distance": [0.1 + 0.2]})
+    pd.testing.assert_frame_equal(store.make("audit.csv", by=lambda _: table), table)
+
+
+def test_what_is_saved_rests_on_its_inputs(store: Store) -> None:
+    fill(store)
+    store.save("results/fused.json", {"accuracy": 0.5}, needs=[FUSED])
+    assert store.load("results/fused.json") == {"accuracy": 0.5}
+    flip(store.folder / FUSED)
+    with pytest.raises(RetrievalError, match=f"{FUSED} is damaged"):
+        store.save("results/fused.json", {}, needs=[FUSED])
+
+
+def test_several_artifacts_are_made_together(store: Store) -> None:
+    def by(_: Path) -> tuple:
+        return {"0": "a"}, {"0": "a/1.jpg"}
+
+    assert store.make(CATEGORIES, FILES, by=by) == ({"0": "a"}, {"0": "a/1.jpg"})
+    assert store.make(CATEGORIES, FILES, by=never) == ({"0": "a"}, {"0": "a/1.jpg"})
+    with pytest.raises(ValueError):
+        store.make("mobilenetv2_val.npy", "mobilenetv2_test.npy", by=lambda _: (features(),))
+
+
+def test_the_manifest_records_origin(store: Store) -> None:
+    fill(store)
+    assert json.loads((store.folder / "manifest.json").read_text())[FEATURES] == {
+        "sha256": sha256(store.folder / FEATURES),
+        "shape": [3, 4],
+        "step": "02_mobilenetv2_features",
+        "settings": {},
+        "inputs": {FILES: sha256(store.folder / FILES)},
+    }
+
+
+@pytest.mark.parametrize("settings, needs", [({"size": 224}, [FILES]), ({}, [])])
+def test_another_recipe_is_made_again(store: Store, settings: dict, needs: list[str]) -> None:
+    fill(store)
+    made = store.make(FEATURES, by=lambda _: features() + 1, needs=needs, settings=settings)
+    np.testing.assert_array_equal(made, features() + 1)
+
+
+def test_settings_are_compared_as_json(store: Store) -> None:
+    store.make(FEATURES, by=lambda _: features(), settings={"sizes": (1, 2)})
+    store.make(FEATURES, by=never, settings={"sizes": [1, 2]})
+
+
+def test_unfinished_work_is_found_again(store: Store) -> None:
+    def interrupted(path: Path) -> None:
+        path.write_text("half")
+        raise KeyboardInterrupt
+
+    def goes_on(path: Path) -> np.ndarray:
+        assert path.read_text() == "half"
+        return features()
+
+    def other_recipe(path: Path) -> np.ndarray:
+        assert not path.exists()
+        return features()
+
+    with pytest.raises(KeyboardInterrupt):
+        store.make(FEATURES, by=interrupted)
+    store.make(FEATURES, by=goes_on)
+    assert not (store.folder / "unfinished" / FEATURES).exists()
+    with pytest.raises(KeyboardInterrupt):
+        store.make(FEATURES, by=interrupted, settings={"size": 1})
+    store.make(FEATURES, by=other_recipe, settings={"size": 2})
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+@pytest.mark.parametrize(
+    "damage, problem", [(flip, "damaged"), (truncate, "damaged"), (Path.unlink, "missing")]
+)
+def test_damage_is_named_with_its_remedy_and_repaired(store: Store, damage, problem: str) -> None:
+    fill(store)
+    assert store.is_intact()
+    damage(store.folder / FEATURES)
+    assert not store.is_intact()
+    with pytest.raises(RetrievalError, match=f"^artifacts/{FEATURES} is {problem}.*run notebook 02_mob.*$"):
+        store.load(FEATURES)
+    with pytest.raises(RetrievalError, match=FEATURES):
+        store.make(FUSED, by=never, needs=[FEATURES])
+    store.make(FEATURES, by=lambda _: features(), needs=[FILES])
+    store.make(FUSED, by=never, needs=[FEATURES])
+
+
+def test_nothing_made_yet_is_missing(store: Store) -> None:
+    with pytest.raises(RetrievalError, match=f"{FILES} is missing: run notebook 01_split"):
+        store.files("train")
+
+
+def test_a_file_that_the_manifest_does_not_know_is_missing(store: Store) -> None:
+    store.folder.mkdir()
+    np.save(store.folder / FEATURES, features())
+    with pytest.raises(RetrievalError, match="is missing"):
+        store.load(FEATURES)
+
+
+def test_other_settings_make_it_and_what_rests_on_it_stale(store: Store) -> None:
+    fill(store)
+    other = Store(store.folder, {"seed": 1, "data": "photos"})
+    with pytest.raises(RetrievalError, match="was made with seed=0, now seed=1: run notebook 01_split"):
+        other.load(FILES)
+    with pytest.raises(
+        RetrievalError, match=f"{FUSED} rests on {FEATURES}, which rests on {FILES}, which was made"
+    ):
+        other.load(FUSED)
+
+
+def test_another_input_makes_what_rests_on_it_stale(store: Store) -> None:
+    fill(store)
+    store.make(FILES, by=lambda _: {"0": "c/1.jpg"}, settings={"seed": 0, "new": 1})
+    with pytest.raises(RetrievalError, match=f"{FEATURES} was made from another {FILES}: run notebook 02"):
+        store.load(FEATURES)
+    with pytest.raises(RetrievalError, match=f"{FUSED} rests on {FEATURES}, which was made from another"):
+        store.load(FUSED)
+
+
+def test_rows_must_be_as_many_as_images(store: Store) -> None:
+    fill(store)
+    store.make(FEATURES, by=lambda _: features()[:2], needs=[FILES], settings={"new": 1})
+    with pytest.raises(RetrievalError, match="has 2 rows for 3 images"):
+        store.features("mobilenetv2", "train")
+
+
+BROKEN = {
+    "NaN": np.full((3, 4), np.nan, np.float32),
+    "infinite": np.full((3, 4), np.inf, np.float32),
+    "float64": np.zeros((3, 4)),
+    r"\[3\]": np.zeros(3, np.float32),
+    "C-contiguous": np.asfortranarray(features()),
+    "object": np.array([[{}]], dtype=object),
+}
+
+
+@pytest.mark.parametrize("problem", BROKEN)
+def test_an_array_that_breaks_the_contract_is_not_written(store: Store, problem: str) -> None:
+    with pytest.raises(ValueError, match=f"{FEATURES} .*{problem}"):
+        store.make(FEATURES, by=lambda _: BROKEN[problem])
+    assert not (store.folder / FEATURES).exists()
+
+
+@pytest.mark.parametrize("problem", BROKEN)
+def test_nor_is_it_read_though_its_hash_fits(store: Store, problem: str) -> None:
+    fill(store)
+    np.save(store.folder / FEATURES, BROKEN[problem], allow_pickle=True)
+    manifest = store.manifest()
+    manifest[FEATURES]["sha256"] = sha256(store.folder / FEATURES)
+    (store.folder / "manifest.json").write_text(json.dumps(manifest))
+    problem = "is not a plain array" if problem == "object" else problem
+    with pytest.raises(RetrievalError, match=f"{FEATURES} .*{problem}.*run notebook 02"):
+        store.load(FEATURES)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"a": 1}', '{"a": {"sha256": ""}}', "\xff"])
+def test_a_damaged_manifest_stops_at_once(store: Store, content: str) -> None:
+    fill(store)
+    (store.folder / "manifest.json").write_text(content, "latin-1")
+    for action in (
+        lambda: store.make(FILES, by=never),
+        lambda: store.load(FILES),
+        lambda: verify(store.folder),
+    ):
+        with pytest.raises(RetrievalError, match=r"manifest\.json is damaged: delete it and run `make`"):
+            action()
+
+
+def write_half_and_raise(path: Path) -> None:
+    path.write_text("half")
+    raise ZeroDivisionError
+
+
+def fill_disk(path: Path) -> None:
+    path.write_text("half")
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    "write, error", [(write_half_and_raise, ZeroDivisionError), (fill_disk, RetrievalError)]
+)
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, write, error) -> None:
+    path = tmp_path / "artifact.json"
+    path.write_text("old")
+    with pytest.raises(error):
+        write_atomically(path, write)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_said_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(
+        RetrievalError, match=r"artifact\.json could not be written \(No space left.*free space"
+    ):
+        write_atomically(tmp_path / "artifact.json", fill_disk)
+
+
+def test_a_folder_that_is_a_file_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RetrievalError, match="could not be written"):
+        write_atomically(tmp_path / "file" / "artifact.json", Path.touch)
+
+
+def test_a_real_size_limit_leaves_the_old_artifact(store: Store) -> None:
+    """NumPy's error for a full disk has no number and no text of the system's."""
+    pytest.importorskip("resource", reason="needs POSIX limits")
+    fill(store)
+    script = textwrap.dedent(f"""
+        import resource, sys
+        from pathlib import Path
+        import numpy as np
+        from retrieval.artifacts import Store
+        from retrieval.errors import RetrievalError
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        store = Store(Path(sys.argv[1]), {{}})
+        try:
+            store.make("{FEATURES}", by=lambda _: np.zeros((99, 99), np.float32))
+        except RetrievalError as error:
+            print(error)
+    """)
+    done = subprocess.run(
+        [sys.executable, "-c", script, store.folder],
+        cwd=PROJECT / "notebooks",
+        capture_output=True,
+        text=True,
+    )
+    assert (
+        FEATURES in done.stdout and "could not be written" in done.stdout and "\n" not in done.stdout.strip()
+    )
+    assert not list(store.folder.glob(".*"))
+    np.testing.assert_array_equal(store.load(FEATURES), features())
+
+
+def test_an_interrupted_save_of_several_is_made_again(store: Store, monkeypatch) -> None:
+    store.make(CATEGORIES, FILES, by=lambda _: ({"0": "a"}, {"0": "a/1.jpg"}))
+
+    def interrupt(path: Path, write) -> None:
+        if path.name == FILES:
+            raise KeyboardInterrupt
+        write_atomically(path, write)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("retrieval.artifacts.write_atomically", interrupt)
+        store.make(CATEGORIES, FILES, by=lambda _: ({"0": "b"}, {"0": "b/1.jpg"}), settings={"new": 1})
+    with pytest.raises(RetrievalError, match="is damaged"):
+        store.load(CATEGORIES)
+    again = store.make(CATEGORIES, FILES, by=lambda _: ({"0": "b"}, {"0": "b/1.jpg"}), settings={"new": 1})
+    assert again == ({"0": "b"}, {"0": "b/1.jpg"})
+
+
+def test_verify_names_every_problem(store: Store) -> None:
+    fill(store)
+    assert verify(store.folder) == {FILES: "", FEATURES: "", FUSED: ""}
+    flip(store.folder / FEATURES)
+    problems = verify(store.folder)
+    assert "is damaged" in problems[FEATURES] and not problems[FILES]
+
+
+@pytest.mark.parametrize("state, status", [("good", 0), ("damaged", 1), ("empty", 1)])
+def test_verify_as_a_command(store: Store, state: str, status: int) -> None:
+    if state != "empty":
+        fill(store)
+    if state == "damaged":
+        (store.folder / FEATURES).unlink()
+    done = subprocess.run(
+        [sys.executable, "-m", "retrieval.artifacts"],
+        cwd=PROJECT / "notebooks",
+        env={"ARTIFACTS": str(store.folder)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == status, done.stderr
+    assert len((done.stdout + done.stderr).splitlines()) == (1 if state == "empty" else 3)
+    assert f"ok       {FILES}" in done.stdout or state == "empty"
+
+
+def test_every_setting_but_the_folder_is_watched(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("ARTIFACTS", str(tmp_path))
+    store = open_store(read_settings())
+    assert store.folder == tmp_path
+    assert set(store.settings) == {"data", "seed", "split", "epochs", "weights"}
+    assert json.loads(json.dumps(store.settings)) == store.settings
+
+
+@pytest.mark.parametrize(
+    "name, step",
+    {
+        "train_index_category.json": "01_split",
+        "audit.csv": "01_split",
+        "mobilenetv2_test.npy": "02_mobilenetv2_features",
+        "siamese_cnn.keras": "03_siamese_encoders",
+        "siamese_mobilenetv2_val.npy": "03_siamese_encoders",
+        "results/mobilenetv2.json": "04_kdtree_retrieval",
+        "results/siamese_cnn_report.csv": "04_kdtree_retrieval",
+        "fused_train.npy": "05_feature_fusion",
+        "results/fused.json": "05_feature_fusion",
+        "results/fused_weighted.json": "05_feature_fusion",
+        "results/feedback.json": "06_rocchio_feedback",
+    }.items(),
+)
+def test_every_artifact_has_its_notebook(name: str, step: str) -> None:
+    assert step_of(name) == step
+    assert step in STEPS
