@@ -1,0 +1,208 @@
+"""What is wrong with a set of images: files that cannot be read, duplicates, conflicting labels."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from io import BytesIO
+from itertools import combinations
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import imagehash
+import numpy as np
+import pandas as pd
+from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from tqdm import tqdm
+
+from retrieval.dataset import LEAST_IMAGES, category_of, read_image
+from retrieval.errors import RetrievalError
+
+HASH_SIZE = 16
+# Of 256 bits: recompressed and slightly cropped copies differ in fewer, other photographs in more.
+NEAR_DISTANCE = 20
+COLUMNS = ["kind", "file", "other_file", "distance"]
+# Entries of one block of the distance matrix, 64 MB.
+BLOCK = 2**24
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What one reading of every file has shown.
+
+    Attributes:
+        files: the n readable ones, in the order given.
+        sha256: of each file's bytes, in hexadecimal.
+        dhash: difference hashes, bool `[n, 256]`.
+        width: in pixels, int `[n]`, after the rotation that EXIF data asks for.
+        height: likewise.
+        mode: Pillow's name of the pixel format in the file, `[n]`.
+        unreadable: why, for every other file.
+    """
+
+    files: list[str]
+    sha256: list[str]
+    dhash: np.ndarray
+    width: np.ndarray
+    height: np.ndarray
+    mode: np.ndarray
+    unreadable: dict[str, str]
+
+
+class _Look(NamedTuple):
+    sha256: str
+    dhash: np.ndarray
+    width: int
+    height: int
+    mode: str
+
+
+def inspect(root: Path, files: Sequence[str]) -> Inspection:
+    """Reads every file once.
+
+    The difference hash compares neighbouring grey values of the image shrunk to 17 x 16 pixels
+    (N. Krawetz, "Kind of like that", 2013).
+
+    Raises:
+        RetrievalError: a category has fewer than 5 readable images.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        looks = pool.map(_look, map(root.joinpath, files))
+        seen = dict(zip(files, tqdm(looks, total=len(files), unit="image", desc="inspecting"), strict=True))
+    readable = {file: look for file, look in seen.items() if isinstance(look, _Look)}
+    unreadable = {file: look for file, look in seen.items() if isinstance(look, str)}
+    _check_readable(readable, unreadable)
+    columns = _Look(*zip(*readable.values(), strict=True))
+    return Inspection(
+        files=list(readable),
+        sha256=list(columns.sha256),
+        dhash=np.stack(columns.dhash),
+        width=np.array(columns.width),
+        height=np.array(columns.height),
+        mode=np.array(columns.mode),
+        unreadable=unreadable,
+    )
+
+
+def to_json(inspection: Inspection) -> dict[str, Any]:
+    """The inspection as JSON types, the hashes in hexadecimal."""
+    arrays = {
+        name: value.tolist() for name, value in vars(inspection).items() if isinstance(value, np.ndarray)
+    }
+    hashes = [row.tobytes().hex() for row in np.packbits(inspection.dhash, axis=1)]
+    return vars(inspection) | arrays | {"dhash": hashes}
+
+
+def from_json(record: dict[str, Any]) -> Inspection:
+    """What `to_json` was given."""
+    hashes = [np.frombuffer(bytes.fromhex(text), np.uint8) for text in record["dhash"]]
+    arrays = {name: np.array(record[name]) for name in ("width", "height", "mode")}
+    return Inspection(**record | arrays | {"dhash": np.unpackbits(hashes, axis=1).astype(bool)})
+
+
+def duplicate_pairs(inspection: Inspection) -> pd.DataFrame:
+    """Every flaw found, a row each.
+
+    Returns:
+        kind: "exact", the same bytes; "near", other bytes and difference hashes at most 20 bits
+            apart; "conflicting", in addition, for either where the categories differ;
+            "unreadable".
+        file, other_file: `other_file` is "" for an unreadable one.
+        distance: Hamming distance of the hashes, in [0, 256]; NaN for an unreadable one.
+    """
+    files = inspection.files
+    rows = [("exact", files[i], files[j], 0.0) for i, j in _exact_pairs(inspection.sha256)]
+    rows += [
+        ("near", files[i], files[j], float(distance))
+        for i, j, distance in _near_pairs(inspection.dhash)
+        if inspection.sha256[i] != inspection.sha256[j]
+    ]
+    rows += [("conflicting", *row[1:]) for row in rows if category_of(row[1]) != category_of(row[2])]
+    rows += [("unreadable", file, "", np.nan) for file in inspection.unreadable]
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"distance": float})
+
+
+def duplicate_groups(files: Sequence[str], pairs: pd.DataFrame) -> np.ndarray:
+    """A number for every file, int `[n]`, the same for files that chains of duplicates join."""
+    row_of = {file: row for row, file in enumerate(files)}
+    duplicates = _duplicates(pairs)
+    rows, columns = duplicates["file"].map(row_of), duplicates["other_file"].map(row_of)
+    edges = coo_array((np.ones(len(rows)), (rows.astype(int), columns.astype(int))), shape=(len(files),) * 2)
+    return connected_components(edges, directed=False)[1]
+
+
+def audit(pairs: pd.DataFrame, files: Sequence[str], parts: np.ndarray) -> pd.DataFrame:
+    """The rows of `duplicate_pairs` with the `part` and `other_part` of their files, or ""."""
+    part_of = dict(zip(files, parts, strict=True))
+    return pairs.assign(
+        part=[part_of.get(file, "") for file in pairs["file"]],
+        other_part=[part_of.get(file, "") for file in pairs["other_file"]],
+    )
+
+
+def leaks(pairs: pd.DataFrame, files: Sequence[str], parts: np.ndarray) -> int:
+    """How many pairs of duplicates, exact or near, lie in two different parts."""
+    duplicates = audit(_duplicates(pairs), files, parts)
+    return int((duplicates["part"] != duplicates["other_part"]).sum())
+
+
+def _duplicates(pairs: pd.DataFrame) -> pd.DataFrame:
+    return pairs[pairs["kind"].isin(["exact", "near"])]
+
+
+def _look(path: Path) -> _Look | str:
+    """What a file shows, or why it cannot be read."""
+    try:
+        image, content = read_image(path)
+    except RetrievalError as error:
+        return str(error)
+    dhash = imagehash.dhash(image, hash_size=HASH_SIZE).hash.ravel()
+    mode = Image.open(BytesIO(content)).mode
+    return _Look(hashlib.sha256(content).hexdigest(), dhash, *image.size, mode)
+
+
+def _check_readable(readable: dict[str, _Look], unreadable: dict[str, str]) -> None:
+    counts = Counter(map(category_of, readable))
+    for file, reason in unreadable.items():
+        category = category_of(file)
+        if counts[category] < LEAST_IMAGES:
+            raise RetrievalError(
+                f"{category} has {counts[category]} readable images, {LEAST_IMAGES} are needed: {reason}"
+            )
+
+
+def _exact_pairs(sha256: Sequence[str]) -> Iterator[tuple[int, int]]:
+    same = defaultdict(list)
+    for row, digest in enumerate(sha256):
+        same[digest].append(row)
+    for rows in same.values():
+        yield from combinations(rows, 2)
+
+
+def _near_pairs(dhash: np.ndarray) -> Iterator[tuple[int, int, int]]:
+    """Rows i < j of hashes `[n, bits]` at most NEAR_DISTANCE apart, and their distance.
+
+    With bits as +-1, the scalar product of two hashes is the bits they share less those in which
+    they differ: distance = (bits - product) / 2.
+    """
+    bits = dhash.shape[1]
+    rows = np.flatnonzero(_is_telling(dhash))
+    signs = np.where(dhash[rows], 1, -1).astype(np.float32)
+    step = max(1, BLOCK // max(1, len(rows)))
+    for start in range(0, len(rows), step):
+        product = signs[start : start + step] @ signs[start:].T
+        near = np.argwhere(np.triu(product >= bits - 2 * NEAR_DISTANCE, k=1))
+        for i, j in near:
+            yield int(rows[start + i]), int(rows[start + j]), int(bits - product[i, j]) // 2
+
+
+def _is_telling(dhash: np.ndarray) -> np.ndarray:
+    """Which hashes are those of more than a flat image, whose bits are all alike but for noise."""
+    set_bits = dhash.sum(axis=1)
+    return np.minimum(set_bits, dhash.shape[1] - set_bits) > NEAR_DISTANCE

@@ -1,0 +1,84 @@
+"""Downloads the real set to `data/mammals`: `python -m retrieval.download`, or `make data`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from retrieval.dataset import REAL_CATEGORIES, REAL_IMAGES, category_of, find_images
+from retrieval.errors import RetrievalError
+from retrieval.settings import PROJECT
+
+SLUG = "asaniczka/mammals-image-classification-dataset-45-animals"
+
+
+def download(target: Path) -> None:
+    """Puts the real set at `target`, or leaves a complete one there alone.
+
+    Raises:
+        RetrievalError: kagglehub is missing, Kaggle cannot be reached, the disk is full, or what is
+            there or came is not the 13,751 images of 45 categories.
+    """
+    if not target.exists():
+        _copy(_category_root(_fetch()), target)
+    _check(target)
+
+
+def _fetch() -> Path:
+    try:
+        import kagglehub
+    except ImportError:
+        raise RetrievalError(
+            "kagglehub is not installed: run `pip install kagglehub`, then `make data`"
+        ) from None
+    try:
+        return Path(kagglehub.dataset_download(SLUG))
+    except Exception as error:  # whatever the network, the server or the disk does
+        raise RetrievalError(
+            f"{SLUG} could not be downloaded from Kaggle ({type(error).__name__}): check the network and "
+            "run `make data` again, or `make DATA=folder` with a copy of your own"
+        ) from None
+
+
+def _category_root(folder: Path) -> Path:
+    """The folder at or below `folder` that holds the category folders."""
+    for parent, folders, _ in os.walk(folder):
+        if len(folders) == REAL_CATEGORIES:
+            return Path(parent)
+    raise RetrievalError(
+        f"{folder} holds no {REAL_CATEGORIES} category folders: delete it and run `make data` again"
+    )
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copies under another name first: an interrupted copy is never taken for the set."""
+    unfinished = target.with_name(f".{target.name}-unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        shutil.copytree(source, unfinished)
+        unfinished.rename(target)
+    except OSError as error:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise RetrievalError(
+            f"{target} could not be written ({error}): free some space, then `make data`"
+        ) from None
+
+
+def _check(target: Path) -> None:
+    files = find_images(target)
+    found = len(set(map(category_of, files))), len(files)
+    if found != (REAL_CATEGORIES, REAL_IMAGES):
+        raise RetrievalError(
+            f"{target} has {found[1]} images of {found[0]} categories, "
+            f"not {REAL_IMAGES} of {REAL_CATEGORIES}: delete it and run `make data` again"
+        )
+
+
+if __name__ == "__main__":
+    try:
+        download(PROJECT / "data" / "mammals")
+    except RetrievalError as error:
+        sys.exit(str(error))
+    print(f"data/mammals is complete: {REAL_IMAGES} images of {REAL_CATEGORIES} categories")

@@ -1,0 +1,451 @@
+"""Finding, opening, auditing and splitting images: dataset.py, audit.py, splitting.py, download.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import zlib
+from io import BytesIO
+from itertools import product
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from retrieval import download as downloading
+from retrieval.artifacts import PARTS
+from retrieval.audit import (
+    NEAR_DISTANCE,
+    _near_pairs,
+    audit,
+    duplicate_groups,
+    duplicate_pairs,
+    inspect,
+    leaks,
+)
+from retrieval.dataset import (
+    REAL_CATEGORIES,
+    REAL_IMAGES,
+    Source,
+    category_of,
+    describe,
+    find_images,
+    fingerprint,
+    open_image,
+)
+from retrieval.errors import RetrievalError
+from retrieval.settings import PROJECT
+from retrieval.splitting import index_maps, split
+
+REAL = PROJECT.parent / "shared" / "mammals"
+
+
+def scene(seed: int, size: int = 64) -> Image.Image:
+    """A picture unlike that of any other seed, smooth enough to survive compression."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((size, size), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two categories of six different images."""
+    for category in range(2):
+        folder = tmp_path / "set" / ("fox", "owl")[category]
+        folder.mkdir(parents=True)
+        for number in range(6):
+            scene(10 * category + number).save(folder / f"{number}.jpg", quality=95)
+    return tmp_path / "set"
+
+
+def fails(call, *names: str) -> None:
+    """Checks that a call raises one line with all of `names` in it."""
+    with pytest.raises(RetrievalError) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+    for name in names:
+        assert name in str(caught.value)
+
+
+# Opening
+
+
+def colour_at(path: Path, x: int = 0, y: int = 0) -> tuple[int, int, int]:
+    image = open_image(path)
+    assert image.mode == "RGB"
+    return image.getpixel((x, y))
+
+
+def test_16_bit_greyscale_is_scaled_not_clipped(tmp_path):
+    values = np.linspace(0, 65535, 256).astype(np.uint16)[None].repeat(2, 0)
+    Image.fromarray(values).save(tmp_path / "deep.png")
+    assert np.array_equal(np.asarray(open_image(tmp_path / "deep.png"))[0, :, 0], np.arange(256))
+
+
+def test_floating_point_greyscale_is_scaled(tmp_path):
+    Image.fromarray(np.array([[-1.0, 3.0]], np.float32)).save(tmp_path / "float.tif")
+    assert np.asarray(open_image(tmp_path / "float.tif"))[0, :, 0].tolist() == [0, 255]
+
+
+def test_transparency_of_every_kind_is_laid_over_white(tmp_path):
+    Image.new("RGBA", (4, 4), (255, 0, 0, 0)).save(tmp_path / "rgba.png")
+    Image.new("LA", (4, 4), (0, 0)).save(tmp_path / "la.png")
+    palette = Image.new("P", (4, 4), 1)
+    palette.putpalette([0, 0, 255, 0, 255, 0])
+    palette.save(tmp_path / "palette.png", transparency=1)
+    Image.new("RGB", (4, 4), (9, 9, 9)).save(tmp_path / "keyed.png", transparency=(9, 9, 9))
+    for name in ("rgba.png", "la.png", "palette.png", "keyed.png"):
+        assert colour_at(tmp_path / name) == (255, 255, 255), name
+    Image.new("RGBA", (4, 4), (255, 0, 0, 128)).save(tmp_path / "half.png")
+    assert colour_at(tmp_path / "half.png") == (255, 127, 127)
+
+
+def test_cmyk_greyscale_and_palette_become_rgb(tmp_path):
+    Image.new("CMYK", (16, 16), (0, 255, 255, 0)).save(tmp_path / "cmyk.jpg", quality=95)
+    red, green, blue = colour_at(tmp_path / "cmyk.jpg")
+    assert red > 240 and green < 15 and blue < 15
+    Image.new("L", (4, 4), 77).save(tmp_path / "grey.png")
+    assert colour_at(tmp_path / "grey.png") == (77, 77, 77)
+
+
+def test_exif_rotation_is_honoured(tmp_path):
+    image = Image.new("RGB", (32, 16), "white")
+    image.paste("black", (0, 0, 16, 16))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "turned.jpg", exif=exif)
+    assert open_image(tmp_path / "turned.jpg").size == (16, 32)
+    assert (
+        max(colour_at(tmp_path / "turned.jpg", 8, 4))
+        < 50
+        < 200
+        < min(colour_at(tmp_path / "turned.jpg", 8, 28))
+    )
+
+
+def test_first_frame_of_an_animation(tmp_path):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue", "lime")]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    assert colour_at(tmp_path / "moving.gif") == (255, 0, 0)
+
+
+def test_unreadable_files_are_named_in_one_line(tmp_path):
+    buffer = BytesIO()
+    scene(0, 256).save(buffer, "JPEG")
+    (tmp_path / "cut.jpg").write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 2])
+    (tmp_path / "text.jpg").write_text("not\nan image")
+    (tmp_path / "empty.png").touch()
+    for name in ("cut.jpg", "text.jpg", "empty.png", "missing.jpg"):
+        fails(lambda name=name: open_image(tmp_path / name), name, "replace it or delete it")
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("width", [10_000, 60_000])
+def test_decompression_bomb_is_refused(tmp_path, width):
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
+
+    header = width.to_bytes(4, "big") + (10_000).to_bytes(4, "big") + b"\x08\x00\x00\x00\x00"
+    content = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    fails(lambda: open_image(tmp_path / "bomb.png"), "bomb.png", "pixels")
+
+
+# Finding
+
+
+def test_finds_images_of_any_suffix_depth_and_alphabet(root):
+    for name in ("Füchsin.JPEG", "狐.png", "deep/er/3.WebP", "a b.tiff"):
+        (root / "fox" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "fox" / name).touch()
+    for name in ("fox/.hidden.jpg", ".cache/x.jpg", "fox/.thumbs/x.jpg", "fox/notes.txt", "stray.jpg"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).touch()
+    (root / "empty").mkdir()
+    plain = [f"{category}/{number}.jpg" for category in ("fox", "owl") for number in range(6)]
+    extra = [f"fox/{name}" for name in ("Füchsin.JPEG", "狐.png", "deep/er/3.WebP", "a b.tiff")]
+    assert find_images(root) == sorted(plain + extra)
+
+
+def test_links_that_loop_are_harmless(root):
+    before = find_images(root)
+    (root / "again").symlink_to(root)
+    (root / "up").symlink_to(root.parent)
+    (root / "self").symlink_to(root / "self")
+    (root / "fox" / "loop").symlink_to(root / "fox")
+    assert find_images(root) == before
+    (root / "linked").symlink_to(root / "owl")
+    assert len(find_images(root)) == len(before) + 6
+
+
+def test_folders_that_cannot_be_used(root, tmp_path):
+    fails(lambda: find_images(tmp_path / "absent"), "absent", "make data", "make DATA=")
+    (tmp_path / "void").mkdir()
+    fails(lambda: find_images(tmp_path / "void"), "void", "no images")
+    (root / "owl" / "0.jpg").unlink()
+    assert len(find_images(root)) == 11
+    (root / "owl" / "1.jpg").unlink()
+    fails(lambda: find_images(root), "owl", "4 images")
+    shutil.rmtree(root / "owl")
+    fails(lambda: find_images(root), "fox only", "2 categories")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_that_are_no_unicode_are_refused(root):
+    Path(os.fsdecode(os.fsencode(root / "fox") + b"/f\xfc.jpg")).touch()
+    fails(lambda: find_images(root), "UTF-8", "rename")
+
+
+# Inspecting
+
+
+def test_inspection_describes_every_file_and_lists_the_unreadable(root):
+    Image.new("L", (30, 20), 99).save(root / "owl" / "0.jpg")
+    (root / "fox" / "0.jpg").write_text("nonsense")
+    files = find_images(root)
+    inspection = inspect(root, files)
+    assert inspection.files == [file for file in files if file != "fox/0.jpg"]
+    row = inspection.files.index("owl/0.jpg")
+    assert (inspection.width[row], inspection.height[row], inspection.mode[row]) == (30, 20, "L")
+    assert inspection.dhash.shape == (11, 256) and inspection.dhash.dtype == bool
+    assert "fox/0.jpg" in inspection.unreadable["fox/0.jpg"]
+    (root / "fox" / "1.jpg").write_text("nonsense")
+    fails(lambda: inspect(root, files), "fox has 4 readable", "fox/0.jpg")
+
+
+@pytest.fixture
+def flawed(root: Path) -> Path:
+    """An exact copy, one under another label, a recompressed one, and an unreadable file."""
+    shutil.copy(root / "fox/1.jpg", root / "fox/copy.jpg")
+    shutil.copy(root / "fox/2.jpg", root / "owl/liar.jpg")
+    with Image.open(root / "owl/3.jpg") as image:
+        image.resize((100, 100)).save(root / "owl/small.png")
+    (root / "owl/broken.gif").write_bytes(b"GIF89a")
+    return root
+
+
+def test_duplicates_of_every_kind_are_found(flawed):
+    inspection = inspect(flawed, find_images(flawed))
+    pairs = duplicate_pairs(inspection)
+    assert list(pairs.columns) == ["kind", "file", "other_file", "distance"]
+    assert [tuple(row) for row in pairs.values[:, :3]] == [
+        ("exact", "fox/1.jpg", "fox/copy.jpg"),
+        ("exact", "fox/2.jpg", "owl/liar.jpg"),
+        ("near", "owl/3.jpg", "owl/small.png"),
+        ("conflicting", "fox/2.jpg", "owl/liar.jpg"),
+        ("unreadable", "owl/broken.gif", ""),
+    ]
+    assert pairs["distance"].isna().tolist() == [False] * 4 + [True]
+    groups = duplicate_groups(inspection.files, pairs)
+    assert len(set(groups)) == len(groups) - 3
+    parts = np.where(np.array([category_of(file) for file in inspection.files]) == "fox", "train", "test")
+    assert leaks(pairs, inspection.files, parts) == 1
+    table = audit(pairs, inspection.files, parts)
+    assert list(table.columns) == ["kind", "file", "other_file", "distance", "part", "other_part"]
+    assert table[["part", "other_part"]].values.tolist() == [
+        ["train", "train"],
+        ["train", "test"],
+        ["test", "test"],
+        ["train", "test"],
+        ["", ""],
+    ]
+
+
+def test_chains_of_duplicates_are_one_group(root):
+    for name in ("copy.jpg", "other.jpg"):
+        shutil.copy(root / "fox/1.jpg", root / "owl" / name)
+    inspection = inspect(root, find_images(root))
+    pairs = duplicate_pairs(inspection)
+    assert (pairs["kind"] == "exact").sum() == 3
+    groups = dict(zip(inspection.files, duplicate_groups(inspection.files, pairs), strict=True))
+    assert groups["fox/1.jpg"] == groups["owl/copy.jpg"] == groups["owl/other.jpg"] != groups["fox/2.jpg"]
+
+
+def test_no_flaws_make_an_empty_table(root):
+    inspection = inspect(root, find_images(root))
+    pairs = duplicate_pairs(inspection)
+    assert len(pairs) == 0
+    assert len(set(duplicate_groups(inspection.files, pairs))) == 12
+    assert leaks(pairs, inspection.files, np.array(["train"] * 12)) == 0
+
+
+def test_flat_images_are_no_duplicates_of_each_other(root):
+    for number, grey in enumerate((0, 90, 200, 255)):
+        noise = np.random.default_rng(number).integers(0, 2, (64, 64, 3))
+        Image.fromarray((np.minimum(grey, 253) + noise).astype(np.uint8)).save(
+            root / f"fox/flat-{number}.png"
+        )
+        Image.new("RGB", (64, 64), (grey, grey, grey)).save(root / f"owl/flat-{number}.png")
+    assert len(duplicate_pairs(inspect(root, find_images(root)))) == 0
+
+
+def test_near_pairs_equal_a_slow_comparison_at_any_block_size(monkeypatch):
+    rng = np.random.default_rng(0)
+    hashes = rng.random((40, 256)) < 0.5
+    hashes[20:] = hashes[:20] ^ (rng.random((20, 256)) < NEAR_DISTANCE / 256)
+    slow = {
+        (i, j, int((hashes[i] ^ hashes[j]).sum()))
+        for i in range(40)
+        for j in range(i + 1, 40)
+        if (hashes[i] ^ hashes[j]).sum() <= NEAR_DISTANCE
+    }
+    assert 0 < len(slow) < 20
+    for block in (1, 300, 2**24):
+        monkeypatch.setattr("retrieval.audit.BLOCK", block)
+        assert set(_near_pairs(hashes)) == slow
+
+
+# Describing
+
+
+def test_source_and_fingerprint_follow_the_content(root):
+    files = find_images(root)
+    source, mark = describe(root, inspect(root, files)), fingerprint(root, files)
+    assert (source.name, source.images, source.categories, source.is_sample) == ("set", 12, 2, False)
+    assert not source.comparable
+    assert describe(root, inspect(root, files)) == source and fingerprint(root, files) == mark
+    scene(99).save(root / "fox/0.jpg", quality=50)
+    assert describe(root, inspect(root, files)).sha256 != source.sha256 and fingerprint(root, files) != mark
+
+
+def test_only_the_whole_real_set_is_comparable():
+    whole = {"name": "mammals", "images": REAL_IMAGES, "categories": REAL_CATEGORIES, "sha256": ""}
+    assert Source(**whole, is_sample=False).comparable
+    assert not Source(**whole, is_sample=True).comparable
+    assert not Source(**whole | {"images": REAL_IMAGES - 1}, is_sample=False).comparable
+    reported = json.loads((PROJECT / "notebooks/retrieval/reported.json").read_text())["dataset"]
+    assert (reported["images"], reported["categories"]) == (REAL_IMAGES, REAL_CATEGORIES)
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"the real set is not in {REAL}")
+def test_the_real_set_is_found_whole():
+    files = find_images(REAL)
+    assert (len(files), len(set(map(category_of, files)))) == (REAL_IMAGES, REAL_CATEGORIES)
+
+
+# Splitting
+
+sizes = st.lists(st.integers(5, 40), min_size=2, max_size=5)
+
+
+def labels(counts: list[int]) -> np.ndarray:
+    return np.repeat([f"category {number}" for number in range(len(counts))], counts)
+
+
+@given(sizes, st.integers(0, 2**32))
+@settings(max_examples=40, deadline=None)
+def test_plain_split_is_60_20_20_in_every_category(counts, seed):
+    categories = labels(counts)
+    parts = split(categories, None, seed=seed)
+    assert parts.shape == categories.shape and set(parts) == set(PARTS)
+    for category, count in zip(np.unique(categories), counts, strict=True):
+        own = parts[categories == category].tolist()
+        held_out = max(1, round(0.2 * count))
+        assert [own.count(part) for part in PARTS] == [count - 2 * held_out, held_out, held_out]
+    assert np.array_equal(parts, split(categories, None, seed=seed))
+
+
+@given(sizes, st.data())
+@settings(max_examples=40, deadline=None)
+def test_groups_never_straddle_and_cost_little(counts, data):
+    categories = labels(counts)
+    pairs = data.draw(st.lists(st.tuples(*[st.integers(0, len(categories) - 1)] * 2), max_size=len(counts)))
+    groups = np.arange(len(categories))
+    for one, other in pairs:
+        groups[groups == groups[one]] = groups[other]
+    try:
+        parts = split(categories, groups, seed=0)
+    except RetrievalError as error:
+        assert any(f"images of {category} together" in str(error) for category in np.unique(categories))
+        return
+    assert all(len(set(parts[groups == group])) == 1 for group in groups)
+    for category, count in zip(np.unique(categories), counts, strict=True):
+        own = parts[categories == category].tolist()
+        assert min(own.count(part) for part in PARTS) >= 1
+        assert abs(own.count("train") - 0.6 * count) <= 1.4 + np.bincount(groups).max()
+    assert np.array_equal(parts, split(categories, groups, seed=0))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_grouped_split_is_as_close_as_any_assignment(seed):
+    rng = np.random.default_rng(seed)
+    categories, groups = labels([5, 7]), rng.integers(0, 7, 12)
+    groups = np.unique(groups, return_inverse=True)[1]
+    targets = np.array([[3, 1, 1], [5, 1, 1]])
+    best = np.inf
+    for assignment in product(range(3), repeat=groups.max() + 1):
+        dealt = np.array(assignment)[groups]
+        counts = np.array(
+            [np.bincount(dealt[categories == name], minlength=3) for name in np.unique(categories)]
+        )
+        if counts.min() > 0:
+            best = min(best, np.abs(counts - targets).sum())
+    try:
+        parts = split(categories, groups, seed=seed)
+    except RetrievalError as error:
+        assert "category" in str(error) and "SPLIT=plain" in str(error)
+    else:
+        found = [
+            [(parts[categories == name] == part).sum() for part in PARTS] for name in np.unique(categories)
+        ]
+        assert np.abs(np.array(found) - targets).sum() == best
+
+
+def test_a_category_tied_into_two_groups_is_named():
+    groups = np.array([0, 0, 0, 1, 1, 2, 3, 4, 5, 6])
+    fails(lambda: split(labels([5, 5]), groups, seed=0), "category 0", "SPLIT=plain")
+
+
+def test_a_category_of_two_pairs_and_a_single_image_reaches_every_part():
+    parts = split(labels([5, 5]), np.array([0, 0, 1, 1, 2, 3, 4, 5, 6, 7]), seed=0)
+    assert set(parts[:5]) == {"train", "val", "test"}
+
+
+def test_seeds_differ_and_duplicates_go_everywhere():
+    categories = labels([100, 100])
+    groups = np.arange(200) // 2
+    parts = split(categories, groups, seed=1)
+    assert not np.array_equal(parts, split(categories, groups, seed=2))
+    # Pairs, too, are dealt 60/20/20 where single images could make up for any other deal.
+    groups = np.where(np.arange(200) % 100 < 40, np.arange(200) // 2, np.arange(200))
+    train = np.mean(
+        [np.mean(split(categories, groups, seed=seed)[groups < 20] == "train") for seed in range(20)]
+    )
+    assert 0.45 < train < 0.75
+
+
+def test_index_maps_keep_the_order_and_reach_every_image():
+    files = ["fox/a.jpg", "fox/b.jpg", "owl/c.jpg"]
+    maps = index_maps(files, np.array(["test", "train", "test"]))
+    assert set(maps) == {f"{part}_index_{what}.json" for part in PARTS for what in ("category", "file")}
+    assert maps["test_index_file.json"] == {"0": "fox/a.jpg", "1": "owl/c.jpg"}
+    assert maps["test_index_category.json"] == {"0": "fox", "1": "owl"}
+    assert maps["val_index_file.json"] == {}
+
+
+# Downloading
+
+
+def test_download_copies_the_category_folders_and_checks_them(root, tmp_path, monkeypatch):
+    def no_network(slug):
+        raise ConnectionError("Max retries\nexceeded")
+
+    kagglehub = SimpleNamespace(dataset_download=lambda slug: str(root.parent))
+    monkeypatch.setitem(sys.modules, "kagglehub", kagglehub)
+    monkeypatch.setattr(downloading, "REAL_CATEGORIES", 2)
+    monkeypatch.setattr(downloading, "REAL_IMAGES", 12)
+    target = tmp_path / "data" / "mammals"
+    downloading.download(target)
+    assert find_images(target) == find_images(root) and list(target.parent.iterdir()) == [target]
+    kagglehub.dataset_download = no_network
+    downloading.download(target)
+    (target / "fox/0.jpg").unlink()
+    fails(lambda: downloading.download(target), "11 images of 2 categories")
+    fails(lambda: downloading.download(tmp_path / "new"), "ConnectionError", "network", "make DATA=")
+    monkeypatch.setitem(sys.modules, "kagglehub", None)
+    fails(lambda: downloading.download(tmp_path / "new"), "pip install kagglehub")
