@@ -1,0 +1,85 @@
+"""The two Siamese encoders: MobileNetV2 fine-tuned as a whole, and a small CNN from scratch.
+
+A Siamese encoder maps an image to an embedding f on the unit sphere; the distance between two
+embeddings is meant to tell whether two images show the same category.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from keras import layers
+
+from retrieval.features import BATCH, extract, preprocess
+from retrieval.fusion import l2_normalise
+
+# Keras builds MobileNetV2 with 0.999. In the few hundred steps of a fine-tuning the moving
+# statistics would stay those of ImageNet while the weights move on, and the features, which are
+# taken in inference mode, would be useless.
+BATCH_NORMALISATION_MOMENTUM = 0.9
+
+
+def siamese_cnn() -> keras.Model:
+    """The small CNN, 403,968 parameters: images `[n, h, w, 3]` in [-1, 1] to `[n, 128]`.
+
+    It pools globally and so accepts any size; 224 x 224 is that of the original work.
+    """
+    return keras.Sequential(
+        [
+            layers.Input((None, None, 3)),
+            layers.Conv2D(64, 3, padding="same", activation="relu"),
+            layers.BatchNormalization(momentum=BATCH_NORMALISATION_MOMENTUM),
+            layers.MaxPooling2D(),
+            layers.Conv2D(128, 3, padding="same", activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Conv2D(256, 3, padding="same", activation="relu"),
+            layers.MaxPooling2D(),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(128),
+        ],
+        name="siamese_cnn",
+    )
+
+
+def siamese_mobilenetv2(backbone: keras.Model) -> keras.Model:
+    """A MobileNetV2 made ready for fine-tuning as a whole: nothing frozen, no layer added.
+
+    The backbone is changed in place: only the momentum of its batch normalisation.
+    """
+    for layer in backbone.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.momentum = BATCH_NORMALISATION_MOMENTUM
+    return backbone
+
+
+def layer_table(encoder: keras.Model, size: int) -> pd.DataFrame:
+    """Layers of a sequential encoder: type, output shape for `size` x `size` pixels, parameters."""
+    shape, rows = (None, size, size, 3), []
+    for layer in encoder.layers:
+        shape = layer.compute_output_shape(shape)
+        rows.append((type(layer).__name__, " x ".join(map(str, shape[1:])), layer.count_params()))
+    return pd.DataFrame(rows, columns=["layer", "output", "parameters"])
+
+
+def unit(embeddings: tf.Tensor) -> tf.Tensor:
+    """Embeddings `[n, dim]` scaled to unit length."""
+    return tf.math.l2_normalize(embeddings, axis=1)
+
+
+def embed(encoder: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Unit embeddings, float32 `[n, dim]`, of uint8 images `[n, size, size, 3]` in memory."""
+    forward = tf.function(
+        lambda batch: unit(encoder(preprocess(batch), training=False)), reduce_retracing=True
+    )
+    return np.concatenate([forward(images[i : i + BATCH]) for i in range(0, len(images), BATCH)])
+
+
+def extract_embeddings(
+    encoder: keras.Model, root: Path, files: list[str], *, size: int, unfinished: Path
+) -> np.ndarray:
+    """Unit embeddings, float32 `[n, dim]`, of image files; as `features.extract` otherwise."""
+    return l2_normalise(extract(encoder, root, files, size=size, unfinished=unfinished))

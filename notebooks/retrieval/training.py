@@ -1,0 +1,197 @@
+"""Training an encoder on triplets, with checkpoints that an interrupted training goes on from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from tqdm import tqdm
+
+from retrieval.artifacts import write_atomically
+from retrieval.encoders import embed, unit
+from retrieval.features import preprocess
+from retrieval.metrics import precision_at
+from retrieval.search import nearest
+from retrieval.triplets import (
+    draw_batch,
+    draw_crops,
+    mine_violating,
+    squared_distances,
+    triplet_loss,
+    violating_shares,
+)
+
+Images = tuple[np.ndarray, np.ndarray]
+History = list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an encoder is trained.
+
+    Attributes:
+        size: pixels on a side of the pictures it is trained and validated on.
+        crop: pixels on a side of the crops that it sees in training.
+        least_area: the smallest share of a picture that a crop shows, in (0, 1].
+        categories: P, how many categories a batch holds.
+        images: K, how many images of each.
+        margin: of the triplet condition, in squared distance on the unit sphere, so within [0, 4].
+        learning_rate: Adam's highest, after warming up and before the cosine decay.
+        epochs: the most that are trained; one sees about as many images as the train set has.
+        patience: epochs without a better validation precision before training stops.
+    """
+
+    size: int
+    crop: int
+    least_area: float
+    categories: int
+    images: int
+    margin: float
+    learning_rate: float
+    epochs: int
+    patience: int
+
+
+def train(
+    encoder: keras.Model,
+    train_set: Images,
+    val_set: Images,
+    recipe: Recipe,
+    *,
+    seed: int,
+    folder: Path,
+    on_epoch: Callable[[pd.DataFrame], None] = lambda history: None,
+) -> tuple[keras.Model, pd.DataFrame]:
+    """Trains an encoder on triplets.
+
+    Args:
+        encoder: images in [-1, 1] to embeddings; it is changed in place.
+        train_set: uint8 images `[n, size, size, 3]` and their categories `[n]`.
+        val_set: the same of the validation part.
+        recipe: what is learned from, and how fast.
+        seed: of the batches and crops.
+        folder: of the checkpoints; a training that finds some there goes on after their last epoch.
+        on_epoch: is given the history after every epoch.
+
+    Returns:
+        The encoder with the weights of its best epoch, and the history, a row an epoch: loss;
+        `random` and `hardest`, the shares of triplets that violate the margin (see
+        `triplets.violating_shares`); val_precision, the precision@3 of every validation image
+        queried against the others; seconds.
+
+    Raises:
+        RetrievalError: a checkpoint cannot be written.
+    """
+    images, categories = train_set
+    labels = np.unique(categories, return_inverse=True)[1]
+    steps = max(1, len(labels) // (recipe.categories * recipe.images))
+    encoder.compile(keras.optimizers.Adam(_learning_rate(recipe, steps)))
+    encoder.optimizer.build(encoder.trainable_variables)
+    history, step = _resume(encoder, folder), _training_step(encoder, recipe)
+    with tqdm(total=recipe.epochs * steps, initial=len(history) * steps, unit="batch") as progress:
+        while len(history) < recipe.epochs and not _has_stalled(history, recipe.patience):
+            progress.set_description(f"epoch {len(history) + 1} of {recipe.epochs}")
+            started, rng, batches = monotonic(), np.random.default_rng([seed, len(history)]), []
+            for _ in range(steps):
+                rows = draw_batch(labels, recipe.categories, recipe.images, rng)
+                batches.append(
+                    step(images[rows], draw_crops(len(rows), recipe.least_area, rng), labels[rows])
+                )
+                progress.update()
+            row = {key: float(np.mean([batch[key] for batch in batches])) for key in batches[0]}
+            row["val_precision"] = validation_precision(encoder, *val_set)
+            history.append({"epoch": len(history) + 1, **row, "seconds": round(monotonic() - started, 1)})
+            _checkpoint(encoder, history, folder)
+            on_epoch(pd.DataFrame(history))
+    encoder.load_weights(_weights(folder, _best_epoch(history)))
+    return encoder, pd.DataFrame(history)
+
+
+def describe(history: pd.DataFrame) -> str:
+    """One line about a training, from its history."""
+    best = history.loc[history.val_precision.idxmax()]
+    return (
+        f"{len(history)} epochs in {history.seconds.sum() / 60:.0f} min; "
+        f"best validation precision@3 {best.val_precision:.3f} after epoch {best.epoch:.0f}; "
+        f"last epoch: {history.random.iloc[-1]:.1%} of all triplets violate the margin, "
+        f"{history.hardest.iloc[-1]:.1%} of the hardest"
+    )
+
+
+def validation_precision(encoder: keras.Model, images: np.ndarray, categories: np.ndarray) -> float:
+    """Precision@3 in [0, 1] of every image `[n, size, size, 3]` queried against all the others."""
+    embeddings = embed(encoder, images)
+    positions = nearest(embeddings, embeddings, 3, method="exact", exclude_self=True)[1]
+    return float(precision_at(categories[positions] == categories[:, None], 3).mean())
+
+
+def _training_step(encoder: keras.Model, recipe: Recipe) -> Callable[..., dict[str, tf.Tensor]]:
+    @tf.function(reduce_retracing=True)
+    def step(images: tf.Tensor, crops: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+        rows = tf.range(tf.shape(images)[0])
+        batch = tf.image.crop_and_resize(preprocess(images), crops, rows, (recipe.crop, recipe.crop))
+        with tf.GradientTape() as tape:
+            distances = squared_distances(unit(encoder(batch, training=True)))
+            triplets = mine_violating(distances, labels, recipe.margin)
+            loss = triplet_loss(distances, triplets, recipe.margin)
+        gradients = tape.gradient(loss, encoder.trainable_variables)
+        encoder.optimizer.apply_gradients(zip(gradients, encoder.trainable_variables, strict=True))
+        return {"loss": loss, **violating_shares(distances, labels, recipe.margin)}
+
+    return step
+
+
+def _learning_rate(recipe: Recipe, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Linear warm-up over half an epoch, then half a cosine down to nearly nothing."""
+    warm_up = max(1, steps // 2)
+    return keras.optimizers.schedules.CosineDecay(
+        recipe.learning_rate / 10,
+        max(1, steps * recipe.epochs - warm_up),
+        alpha=0.01,
+        warmup_target=recipe.learning_rate,
+        warmup_steps=warm_up,
+    )
+
+
+def _has_stalled(history: History, patience: int) -> bool:
+    return bool(history) and len(history) - _best_epoch(history) >= patience
+
+
+def _best_epoch(history: History) -> int:
+    return 1 + int(np.argmax([row["val_precision"] for row in history]))
+
+
+def _checkpoint(encoder: keras.Model, history: History, folder: Path) -> None:
+    """Saves the epoch that just ended, and keeps the best one.
+
+    The history is written after the weights that it speaks of, and those of older epochs are only
+    deleted then: a training killed in between goes on from the epoch before.
+    """
+    write_atomically(_weights(folder, len(history)), encoder.save_weights)
+    text = json.dumps(history, indent=1)
+    write_atomically(folder / "history.json", lambda file: file.write_text(text, "utf-8"))
+    kept = {_weights(folder, epoch) for epoch in (len(history), _best_epoch(history))}
+    for file in set(folder.glob("*.weights.h5")) - kept:
+        file.unlink()
+
+
+def _resume(encoder: keras.Model, folder: Path) -> History:
+    """Loads the weights and the optimiser's state of the last finished epoch, if there is one."""
+    file = folder / "history.json"
+    if not file.is_file():
+        return []
+    history = json.loads(file.read_text("utf-8"))
+    encoder.load_weights(_weights(folder, len(history)))
+    print(f"resumed after epoch {len(history)}")
+    return history
+
+
+def _weights(folder: Path, epoch: int) -> Path:
+    return folder / f"{epoch}.weights.h5"

@@ -1,0 +1,43 @@
+"""The two encoders are those of the original, and embeddings have unit length."""
+
+import keras
+import numpy as np
+import pytest
+
+from retrieval import encoders
+
+
+def test_the_cnn_has_the_layers_and_parameters_of_the_original():
+    encoder = encoders.siamese_cnn()
+    table = encoders.layer_table(encoder, 224)
+    assert encoder.count_params() == 403_968
+    assert [count for count in table.parameters if count] == [1792, 256, 73_856, 295_168, 32_896]
+    pooled = table[table.layer == "MaxPooling2D"].output.tolist()
+    assert pooled == ["112 x 112 x 64", "56 x 56 x 128", "28 x 28 x 256"]
+    assert encoder.output_shape == (None, 128)
+
+
+def test_nothing_is_frozen_and_nothing_added():
+    backbone = keras.applications.MobileNetV2(
+        input_shape=(None, None, 3), include_top=False, pooling="avg", weights=None
+    )
+    names, count = [layer.name for layer in backbone.layers], backbone.count_params()
+    encoder = encoders.siamese_mobilenetv2(backbone)
+    assert [layer.name for layer in encoder.layers] == names
+    assert encoder.count_params() == count == 2_257_984
+    assert all(layer.trainable for layer in encoder.layers)
+    momenta = {
+        layer.momentum for layer in encoder.layers if isinstance(layer, keras.layers.BatchNormalization)
+    }
+    assert momenta == {encoders.BATCH_NORMALISATION_MOMENTUM}
+
+
+@pytest.mark.parametrize("count", [1, 65])
+def test_embeddings_have_unit_length_and_keep_their_order(count):
+    keras.utils.set_random_seed(0)
+    images = np.random.default_rng(0).integers(0, 256, (count, 16, 16, 3), np.uint8)
+    encoder = encoders.siamese_cnn()
+    embeddings = encoders.embed(encoder, images)
+    assert embeddings.shape == (count, 128) and embeddings.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(embeddings[-1:], encoders.embed(encoder, images[-1:]), atol=1e-5)
