@@ -1,0 +1,199 @@
+"""Figures: query grids and plots. They only draw; every number comes from the caller.
+
+Every function returns a closed figure, which Jupyter shows once, as the value of its cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+from PIL import Image
+
+from retrieval.artifacts import write_atomically
+from retrieval.dataset import category_of, open_image
+
+# Okabe and Ito's colours, told apart with every common colour vision.
+RIGHT, WRONG, QUERY = "#0072B2", "#D55E00", "#444444"
+METHODS = {
+    "mobilenetv2": "#0072B2",
+    "siamese_cnn": "#999999",
+    "siamese_mobilenetv2": "#009E73",
+    "fused": "#CC79A7",
+    "fused_weighted": "#E69F00",
+}
+PARTS = {"train": "#0072B2", "val": "#E69F00", "test": "#D55E00"}
+THUMBNAIL = 144
+
+
+def save(figure: Figure, path: Path) -> Figure:
+    """Writes a figure as its suffix says, and returns it for showing."""
+    write_atomically(path, lambda file: figure.savefig(file, dpi=150, bbox_inches="tight"))
+    return figure
+
+
+def image_grid(root: Path, files: Sequence[str], titles: Sequence[str], *, columns: int = 9) -> Figure:
+    """Images side by side, each under its title."""
+    rows = -(-len(files) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(1.45 * columns, 1.65 * rows), squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, file, title in zip(axes.flat, files, titles, strict=False):
+        axis.imshow(_thumbnail(root / file))
+        axis.set_title(title, fontsize=7)
+    return _finish(figure)
+
+
+def query_grid(
+    root: Path, queries: Sequence[str], results: Sequence[Sequence[str]], distances: np.ndarray
+) -> Figure:
+    """A row per query: the query, then what was retrieved for it, nearest first.
+
+    Args:
+        root: folder of the data set.
+        queries: file of every query, `[n]`; its folder is its category.
+        results: files retrieved for every query, `[n][k]`.
+        distances: of the results, `[n, k]`.
+
+    Returns:
+        Right results are framed solid blue and ticked, wrong ones dashed orange and crossed.
+    """
+    rows, columns = len(queries), len(results[0]) + 1
+    figure, axes = plt.subplots(rows, columns, figsize=(1.65 * columns, 2.1 * rows), squeeze=False)
+    for line, query, retrieved, lengths in zip(axes, queries, results, distances, strict=True):
+        _framed(line[0], root / query, f"query\n{Path(query).stem}", QUERY, "-")
+        for axis, file, distance in zip(line[1:], retrieved, lengths, strict=True):
+            right = category_of(file) == category_of(query)
+            title = f"{'✓' if right else '✗'} {distance:.2f}\n{Path(file).stem}"
+            _framed(axis, root / file, title, RIGHT if right else WRONG, "-" if right else "--")
+    return _finish(figure)
+
+
+def category_counts(counts: pd.DataFrame, *, title: str) -> Figure:
+    """Stacked bars: images per category (rows) and part (columns)."""
+    figure, axis = plt.subplots(figsize=(11, 3.6))
+    counts.plot.bar(stacked=True, ax=axis, width=0.8, color=[PARTS[part] for part in counts.columns])
+    axis.set(title=title, xlabel="", ylabel="images")
+    axis.tick_params(axis="x", labelsize=8, labelrotation=90)
+    axis.legend(title=None, ncols=3, loc="upper left", bbox_to_anchor=(0, 1.0), framealpha=0.9)
+    axis.set_ylim(0, counts.sum(axis=1).max() * 1.2)
+    return _finish(figure)
+
+
+def feature_map(points: np.ndarray, root: Path, files: Sequence[str], *, title: str) -> Figure:
+    """Features projected to 2-d `[n, 2]`, coloured by category, a thumbnail in place of some."""
+    names = np.array([category_of(file) for file in files])
+    categories = np.unique(names)
+    colours = plt.get_cmap("nipy_spectral")(np.linspace(0.05, 0.95, len(categories)))
+    figure, axis = plt.subplots(figsize=(11, 9))
+    for category, colour in zip(categories, colours, strict=True):
+        inside = names == category
+        axis.scatter(*points[inside].T, s=9, color=colour, alpha=0.6, linewidths=0)
+        centre = np.median(points[inside], axis=0)
+        closest = np.flatnonzero(inside)[np.argmin(np.linalg.norm(points[inside] - centre, axis=1))]
+        image = OffsetImage(_thumbnail(root / files[closest]), zoom=0.24)
+        axis.add_artist(
+            AnnotationBbox(
+                image, points[closest], pad=0.12, bboxprops={"edgecolor": colour, "linewidth": 1.5}
+            )
+        )
+        axis.annotate(
+            category, points[closest], (0, -24), textcoords="offset points", ha="center", fontsize=7
+        )
+    axis.set(title=title, xticks=[], yticks=[])
+    return _finish(figure)
+
+
+def training_curves(history: pd.DataFrame, *, title: str) -> Figure:
+    """Loss, share of violating triplets and validation precision@3, by epoch."""
+    figure, (loss, share, precision) = plt.subplots(1, 3, figsize=(12, 3.2))
+    loss.plot(history.epoch, history.loss, color=QUERY, marker="o")
+    loss.set(title="triplet loss", ylim=(0, None))
+    share.plot(history.epoch, history.hardest, color=WRONG, marker="o", label="hardest of the batch")
+    share.plot(history.epoch, history.random, color=RIGHT, marker="s", label="any of the batch")
+    share.set(title="triplets that violate the margin", ylim=(0, 1.03))
+    share.legend(fontsize=8)
+    precision.plot(history.epoch, history.val_precision, color=METHODS["siamese_mobilenetv2"], marker="o")
+    best = history.loc[history.val_precision.idxmax()]
+    precision.plot(best.epoch, best.val_precision, "*", color=QUERY, markersize=14, label="kept")
+    precision.set(title="validation precision@3")
+    precision.legend(fontsize=8)
+    for axis in (loss, share, precision):
+        axis.set_xlabel("epoch")
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.grid(alpha=0.3)
+    figure.suptitle(title)
+    return _finish(figure)
+
+
+def f1_bars(reports: Mapping[str, pd.DataFrame], *, title: str) -> Figure:
+    """F1 of every category (rows of the reports) for every method, sorted by the first one."""
+    frame = pd.DataFrame({method: report.f1 for method, report in reports.items()})
+    frame = frame.sort_values(frame.columns[0])
+    figure, axis = plt.subplots(figsize=(11, 3.8))
+    for method in frame:
+        axis.plot(frame.index, frame[method], "o", color=METHODS[method], markersize=5, label=method)
+    axis.set(title=title, ylabel="F1", ylim=(0, 1.03))
+    axis.tick_params(axis="x", labelsize=8, labelrotation=90)
+    axis.grid(alpha=0.3)
+    axis.legend(loc="lower right")
+    return _finish(figure)
+
+
+def differences(values: pd.Series, *, title: str) -> Figure:
+    """Signed differences by category as bars, sorted; gains and losses in two colours."""
+    values = values.sort_values()
+    figure, axis = plt.subplots(figsize=(11, 3.4))
+    axis.bar(values.index, values, color=np.where(values >= 0, RIGHT, WRONG))
+    axis.axhline(0, color=QUERY, linewidth=0.8)
+    axis.set(title=title, ylabel="difference in F1")
+    axis.tick_params(axis="x", labelsize=8, labelrotation=90)
+    return _finish(figure)
+
+
+def confusion_heatmap(confusion: pd.DataFrame, *, title: str) -> Figure:
+    """What was retrieved (columns) for queries of some categories (rows), as shares of each row."""
+    shares = confusion.div(confusion.sum(axis=1), axis=0)
+    figure, axis = plt.subplots(figsize=(1.5 + 0.62 * shares.shape[1], 1.4 + 0.45 * shares.shape[0]))
+    axis.imshow(shares, cmap="cividis", vmin=0, vmax=1, aspect="auto")
+    for (row, column), share in np.ndenumerate(shares.to_numpy()):
+        if share >= 0.005:
+            colour = "white" if share < 0.5 else "black"
+            axis.text(column, row, f"{share:.2f}", ha="center", va="center", fontsize=8, color=colour)
+    axis.set_xticks(range(shares.shape[1]), shares.columns, rotation=45, ha="right", fontsize=8)
+    axis.set_yticks(range(shares.shape[0]), shares.index, fontsize=8)
+    axis.set(title=title, xlabel="category retrieved", ylabel="category of the query")
+    return _finish(figure)
+
+
+def curves(frame: pd.DataFrame, *, title: str, xlabel: str, ylabel: str) -> Figure:
+    """Every column of a frame as a line over its index."""
+    figure, axis = plt.subplots(figsize=(7, 3.6))
+    frame.plot(ax=axis, marker="o", color=list(METHODS.values())[: frame.shape[1]])
+    axis.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    axis.grid(alpha=0.3)
+    return _finish(figure)
+
+
+def _thumbnail(path: Path) -> Image.Image:
+    return open_image(path).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
+
+
+def _framed(axis: Axes, path: Path, title: str, colour: str, style: str) -> None:
+    axis.imshow(_thumbnail(path))
+    axis.set_title(title, fontsize=7, color=colour)
+    axis.set(xticks=[], yticks=[])
+    for spine in axis.spines.values():
+        spine.set(color=colour, linewidth=3, linestyle=style)
+
+
+def _finish(figure: Figure) -> Figure:
+    figure.tight_layout()
+    plt.close(figure)
+    return figure

@@ -1,0 +1,200 @@
+"""Results beside the reported figures; the table that ends a run is `python -m retrieval.report [--html]`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from fnmatch import fnmatch
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retrieval.artifacts import Store, open_store, write_atomically
+from retrieval.errors import RetrievalError
+from retrieval.metrics import Scores, bootstrap_interval
+from retrieval.settings import read_settings
+
+METHODS = {
+    "mobilenetv2": "MobileNetV2",
+    "siamese_cnn": "Siamese CNN",
+    "siamese_mobilenetv2": "Siamese MobileNetV2",
+    "fused": "fused",
+}
+K = 3  # the original's accuracy is precision at this many retrieved images
+SHOWN = 5  # best and worst categories, as many as the original shows
+ACCURACY, ANMRR = f"accuracy (P@{K}), %", "ANMRR"
+STYLE = "body{font:16px sans-serif;margin:2em auto;max-width:60em}th,td{padding:.2em .8em;text-align:right}"
+
+# `results/<features>.json`, as `result` builds it.
+Result = Mapping[str, Any]
+
+
+def load_reported() -> dict[str, Any]:
+    """The figures of the original work, `reported.json`."""
+    return json.loads(Path(__file__).with_name("reported.json").read_text("utf-8"))
+
+
+def result(scores: Scores, categories: pd.DataFrame, context: Mapping[str, Any]) -> dict[str, Any]:
+    """A method's figures, as JSON types.
+
+    Args:
+        scores: of every query, with precision at 3.
+        categories: indexed by category, with the columns precision, recall and f1, best f1 first.
+        context: `queries`, `index_size`, `split`, `seed`, `data`, `weights`, and anything else that
+            tells what the figures belong to; kept as it is.
+    """
+    return {
+        "accuracy": float(scores.accuracy),
+        "accuracy_interval": [
+            float(end) for end in bootstrap_interval(scores.precision[K], seed=context["seed"])
+        ],
+        "anmrr": float(scores.anmrr),
+        "map": float(scores.map),
+        "precision_at": {str(k): float(precision.mean()) for k, precision in scores.precision.items()},
+        "best_categories": _records(categories.head(SHOWN)),
+        "worst_categories": _records(categories.iloc[::-1].head(SHOWN)),
+        **context,
+    }
+
+
+def summary(results: Mapping[str, Result], reported: Mapping[str, Any]) -> pd.DataFrame:
+    """Accuracy in percent and ANMRR of every method, beside the reported figures.
+
+    Args:
+        results: by `<features>`.
+        reported: as `load_reported`; a method that it does not know gets NaN.
+
+    Returns:
+        One row per method, in the order of `METHODS`, then by name. Columns (measure, "reported" |
+        "reproduced" | "difference"); only "reproduced" where the data are not the original's.
+    """
+    order = [name for name in METHODS if name in results] + sorted(set(results) - set(METHODS))
+    columns = {}
+    for measure, key, unit in ((ACCURACY, "accuracy", 100), (ANMRR, "anmrr", 1)):
+        theirs = pd.Series([reported["methods"].get(name, {}).get(key) for name in order], dtype=float) * unit
+        ours = pd.Series([results[name][key] for name in order], dtype=float) * unit
+        columns[measure, "reported"] = theirs
+        columns[measure, "reproduced"] = ours
+        columns[measure, "difference"] = ours - theirs
+    table = pd.DataFrame(columns)
+    table.index = pd.Index([_title(name) for name in order], name="method")
+    return table if _is_comparable(results) else table.xs("reproduced", axis=1, level=1, drop_level=False)
+
+
+def ends(table: pd.DataFrame) -> pd.DataFrame:
+    """The first and the last five rows of a sorted table, or all of a table of up to ten."""
+    return table if len(table) <= 2 * SHOWN else pd.concat([table.head(SHOWN), table.tail(SHOWN)])
+
+
+def caption(results: Mapping[str, Result]) -> str:
+    """Data, split, seed and weights in one line, and whether the reported figures compare."""
+    first = next(iter(results.values()))
+    data = first["data"]
+    line = (
+        f"{data['name']}: {data['images']} images, {data['categories']} categories; "
+        f"{first['split']} split, seed {first['seed']}; {first['weights']['name']}"
+    )
+    return line if _is_comparable(results) else f"{line}; other images than the original's: no comparison"
+
+
+def shown_pairs(reported: Mapping[str, Any], vectors: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """The distances that the original shows for single pairs of files, beside those of `vectors`.
+
+    Args:
+        reported: as `load_reported`.
+        vectors: MobileNetV2 features `[1280]` by file. Pairs whose files are not there are left out.
+
+    Returns:
+        Columns query, retrieved, reported, measured (Euclidean) and difference, a row per pair.
+    """
+    rows = [
+        (query, file, distance, float(np.linalg.norm(vectors[query] - vectors[file])))
+        for query, found in reported["shown_queries"]["pairs"].items()
+        for file, distance in found.items()
+        if query in vectors and file in vectors
+    ]
+    table = pd.DataFrame(rows, columns=["query", "retrieved", "reported", "measured"])
+    return table.assign(difference=table.measured - table.reported)
+
+
+def read_results(store: Store) -> tuple[dict[str, Result], list[str]]:
+    """The usable results by `<features>`, and one line about each that is missing or cannot be used."""
+    made = {Path(name).stem for name in store.manifest() if fnmatch(name, "results/*.json")}
+    results, problems = {}, []
+    for name in [*METHODS, *sorted(made - set(METHODS))]:
+        try:
+            values = store.load(f"results/{name}.json")
+        except RetrievalError as error:
+            problems.append(str(error))
+            continue
+        if "accuracy" in values:
+            results[name] = values
+    return results, problems
+
+
+def to_text(table: pd.DataFrame) -> str:
+    """The summary for a terminal: accuracy to 2 digits, ANMRR to 3, differences with their sign."""
+    return _rounded(table).to_string()
+
+
+def to_html(table: pd.DataFrame, results: Mapping[str, Result]) -> str:
+    """A page with the summary, what it belongs to, and each method's best and worst categories."""
+    parts = [
+        "<h1>Image retrieval</h1>",
+        f"<p>{escape(caption(results))}</p>",
+        _rounded(table).to_html(border=0),
+    ]
+    for name, values in results.items():
+        parts.append(f"<h2>{escape(_title(name))}</h2>")
+        for heading, key in (("Best", "best_categories"), ("Worst", "worst_categories")):
+            rows = pd.DataFrame(values[key]).to_html(border=0, index=False, float_format="{:.2f}".format)
+            parts.append(f"<h3>{heading} categories by F1</h3>{rows}")
+    head = f'<!doctype html><meta charset="utf-8"><title>Image retrieval</title><style>{STYLE}</style>'
+    return "\n".join([head, *parts, ""])
+
+
+def _is_comparable(results: Mapping[str, Result]) -> bool:
+    return all(values["data"]["comparable"] for values in results.values())
+
+
+def _title(name: str) -> str:
+    return METHODS.get(name, name.replace("_", " "))
+
+
+def _records(categories: pd.DataFrame) -> list[dict[str, Any]]:
+    figures = categories[["precision", "recall", "f1"]].astype(float)
+    return figures.rename_axis("category").reset_index().to_dict("records")
+
+
+def _rounded(table: pd.DataFrame) -> pd.DataFrame:
+    text = table.astype(object)
+    for measure, kind in table.columns:
+        digits = f"{'+' if kind == 'difference' else ''}.{2 if measure == ACCURACY else 3}f"
+        text[measure, kind] = [
+            format(value, digits) if pd.notna(value) else "" for value in table[measure, kind]
+        ]
+    return text
+
+
+def _main(arguments: list[str]) -> None:
+    store = open_store(read_settings())
+    results, problems = read_results(store)
+    if not results:
+        raise RetrievalError(problems[0])
+    table = summary(results, load_reported())
+    print(to_text(table), "", caption(results), *problems, sep="\n")
+    if "--html" in arguments:
+        page = store.folder / "report.html"
+        write_atomically(page, lambda file: file.write_text(to_html(table, results), "utf-8"))
+        print(page)
+
+
+if __name__ == "__main__":
+    try:
+        _main(sys.argv[1:])
+    except RetrievalError as error:
+        sys.exit(str(error))
