@@ -14,7 +14,7 @@ import pandas as pd
 import tensorflow as tf
 from keras import layers
 
-from retrieval.features import BATCH, extract, preprocess
+from retrieval.features import BATCH, extract, in_inference_mode
 from retrieval.fusion import l2_normalise
 
 # Keras builds MobileNetV2 with 0.999. In the few hundred steps of a fine-tuning the moving
@@ -72,10 +72,9 @@ def unit(embeddings: tf.Tensor) -> tf.Tensor:
 
 def embed(encoder: keras.Model, images: np.ndarray) -> np.ndarray:
     """Unit embeddings, float32 `[n, dim]`, of uint8 images `[n, size, size, 3]` in memory."""
-    forward = tf.function(
-        lambda batch: unit(encoder(preprocess(batch), training=False)), reduce_retracing=True
-    )
-    return np.concatenate([forward(images[i : i + BATCH]) for i in range(0, len(images), BATCH)])
+    forward = in_inference_mode(encoder)
+    batches = [forward(images[i : i + BATCH]) for i in range(0, len(images), BATCH)]
+    return unit(tf.concat(batches, axis=0)).numpy()
 
 
 def extract_embeddings(

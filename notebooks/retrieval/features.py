@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -77,7 +77,7 @@ def load_images(root: Path, files: Sequence[str], size: int) -> np.ndarray:
     return images
 
 
-def preprocess(images: np.ndarray) -> tf.Tensor:
+def preprocess(images: np.ndarray | tf.Tensor) -> tf.Tensor:
     """MobileNetV2's input, float32 in [-1, 1], from uint8 pixels.
 
     Raises:
@@ -109,6 +109,12 @@ def mobilenetv2(weights: Weights) -> keras.Model:
     return encoder
 
 
+def in_inference_mode(encoder: keras.Model) -> Callable[[np.ndarray], tf.Tensor]:
+    """The encoder compiled for uint8 batches `[n, size, size, 3]` of any length."""
+    signature = [tf.TensorSpec((None, None, None, 3), tf.uint8)]
+    return tf.function(lambda images: encoder(preprocess(images), training=False), signature)
+
+
 def extract(
     encoder: keras.Model, root: Path, files: Sequence[str], *, size: int = SIZE, unfinished: Path
 ) -> np.ndarray:
@@ -123,7 +129,7 @@ def extract(
     """
     features = _open_unfinished(unfinished, (len(files), encoder.output_shape[-1]))
     done = int(np.isfinite(features).all(axis=1).sum()) // BATCH * BATCH
-    forward = tf.function(lambda images: encoder(preprocess(images), training=False), reduce_retracing=True)
+    forward = in_inference_mode(encoder)
     with tqdm(total=len(files), initial=done, desc="extracting", unit="image") as progress:
         for start, images in _batches(root, files, size, start=done):
             features[start : start + len(images)] = forward(images).numpy()

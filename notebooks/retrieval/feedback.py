@@ -1,24 +1,30 @@
-"""Relevance feedback: a query moved by what a person says of its results."""
+"""Relevance feedback: a query moves towards what was judged relevant and away from the rest."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
 
-ALPHA, BETA, GAMMA = 1.0, 0.75, 0.15
-BLOCK = 256  # queries that are handled together
+from retrieval.metrics import precision_at
+from retrieval.search import nearest
+
+ALPHA, BETA, GAMMA = 1.0, 0.75, 0.15  # weights of the query, the relevant and the irrelevant images
 
 
 @dataclass(frozen=True)
 class Rounds:
-    """Precision@10 after every round of feedback, float64 `[rounds + 1, n_queries]` in [0, 1].
+    """Precision of every query after every round, each float64 `[rounds + 1, n_queries]`.
+
+    Measured on as many of the nearest images as a round judges. Row t uses the query moved t times;
+    row 0 is before any feedback.
 
     Attributes:
-        precision: over the whole index, judged images included.
-        residual: over the residual collection, all images judged so far taken out.
-        baseline_residual: of the query without feedback, over the same residual collection.
+        precision: over the whole index. It counts images judged before, which a moved query brings
+            back.
+        residual: without the images judged before, over the residual collection.
+        baseline_residual: the same of the original query, with the same images left out: what
+            `residual` has to beat.
     """
 
     precision: np.ndarray
@@ -35,21 +41,24 @@ def rocchio(
     beta: float = BETA,
     gamma: float = GAMMA,
 ) -> np.ndarray:
-    """The query moved towards the mean of what is relevant and away from that of what is not.
+    """The query that Rocchio's formula makes of a judged result.
 
-    alpha * query + beta * mean(relevant) - gamma * mean(irrelevant); an empty set adds nothing.
-    Source: Rocchio, "Relevance feedback in information retrieval", 1971.
+        alpha * query + beta * mean(relevant) - gamma * mean(irrelevant)
+
+    A set without images contributes nothing (Rocchio, "Relevance feedback in information
+    retrieval", in "The SMART Retrieval System", 1971; Manning, Raghavan and Schütze, "Introduction
+    to Information Retrieval", 2008, section 9.1).
 
     Args:
-        query: `[dim]`.
-        relevant: features of the images judged relevant, `[r, dim]`, r may be 0.
-        irrelevant: of those judged irrelevant, `[n, dim]`, n may be 0.
+        query: features `[dim]`.
+        relevant: features `[r, dim]` of the images judged relevant.
+        irrelevant: features `[s, dim]` of the others that were judged.
         alpha: weight of the query.
-        beta: weight of the relevant ones.
+        beta: weight of the relevant images.
         gamma: weight of the irrelevant ones.
 
     Returns:
-        `[dim]`.
+        Features `[dim]`.
 
     >>> rocchio(np.array([1.0, 0.0]), np.array([[0.0, 1.0], [0.0, 3.0]]), np.array([[2.0, 0.0]]))
     array([0.7, 1.5])
@@ -72,64 +81,72 @@ def simulate(
     judged: int = 10,
     weights: tuple[float, float, float] = (ALPHA, BETA, GAMMA),
 ) -> Rounds:
-    """Feedback given from the labels, for every query, over several rounds.
+    """Feedback from a user who judges as the categories say.
 
-    In each round the nearest images that have not been judged yet are judged, and the query becomes
-    Rocchio's, from the original one and all images judged so far.
+    Each round judges the best images that were not judged yet. The next query is Rocchio's formula
+    of the original query and all images judged so far.
 
     Args:
         index: features `[n_index, dim]`.
         index_categories: `[n_index]`.
         queries: features `[n_queries, dim]`.
         query_categories: `[n_queries]`.
-        rounds: how many.
-        judged: images judged in each, and the cut-off of the precision.
-        weights: alpha, beta and gamma.
+        rounds: how often the query is moved.
+        judged: images that are judged in a round; also the cut-off of the precision.
+        weights: alpha, beta and gamma of `rocchio`.
 
     Raises:
-        ValueError: the index has too few images for so many judgements.
+        ValueError: the index has too few images to judge and score in every round.
     """
-    if judged * (rounds + 1) > len(index):
-        raise ValueError(f"{rounds} rounds of {judged} leave nothing of an index of {len(index)} to measure")
-    squares = np.einsum("nd,nd->n", index, index)
-    results = np.empty((3, rounds + 1, len(queries)))
-    for start in range(0, len(queries), BLOCK):
-        block = slice(start, start + BLOCK)
-        relevant = index_categories == query_categories[block, np.newaxis]
-        # Squared distances less the query's own squared length, which rank alike.
-        distances = plain = squares - 2 * queries[block] @ index.T
-        seen = np.zeros_like(relevant)
-        for number in range(rounds + 1):
-            left = np.where(seen, np.inf, distances)
-            measured = (distances, left, np.where(seen, np.inf, plain))
-            results[:, number, block] = [_precision(each, relevant, judged) for each in measured]
-            np.put_along_axis(seen, _first(left, judged), True, axis=1)
-            moved = _moved(queries[block], index, seen & relevant, seen & ~relevant, weights)
-            distances = squares - 2 * moved @ index.T
-    return Rounds(*results)
+    depth = judged * (rounds + 1)
+    if depth > len(index):
+        raise ValueError(f"{rounds} rounds of {judged} need {depth} images, the index has {len(index)}")
+    original = ranking = nearest(index, queries, depth, method="exact")[1]
+    seen = np.empty((len(queries), 0), np.int64)
+    scores = []
+    for _ in range(rounds + 1):
+        if seen.size:
+            relevant = is_relevant(seen, index_categories, query_categories)
+            moved = _moved(index, queries, seen, relevant, weights)
+            ranking = nearest(index, moved, depth, method="exact")[1]
+        fresh = _without(ranking, seen)
+        scored = (ranking, fresh, _without(original, seen))
+        scores.append(
+            [precision_at(is_relevant(p, index_categories, query_categories), judged) for p in scored]
+        )
+        seen = np.concatenate([seen, fresh[:, :judged]], axis=1)
+    return Rounds(*np.stack(scores, axis=1))
 
 
-def _first(distances: np.ndarray, k: int) -> np.ndarray:
-    return np.argpartition(distances, k - 1, axis=1)[:, :k]
+def is_relevant(
+    positions: np.ndarray, index_categories: np.ndarray, query_categories: np.ndarray
+) -> np.ndarray:
+    """Which of the retrieved images are of their query's category, boolean `[n_queries, k]`.
 
-
-def _precision(distances: np.ndarray, relevant: np.ndarray, k: int) -> np.ndarray:
-    return np.take_along_axis(relevant, _first(distances, k), axis=1).mean(axis=1)
+    >>> is_relevant(np.array([[0, 2]]), np.array(["cat", "cat", "dog"]), np.array(["cat"]))
+    array([[ True, False]])
+    """
+    return index_categories[positions] == query_categories[:, np.newaxis]
 
 
 def _moved(
-    queries: np.ndarray,
     index: np.ndarray,
+    queries: np.ndarray,
+    seen: np.ndarray,
     relevant: np.ndarray,
-    irrelevant: np.ndarray,
     weights: tuple[float, float, float],
 ) -> np.ndarray:
-    """`rocchio` for many queries, their judged images given as bool `[n_queries, n_index]`."""
     alpha, beta, gamma = weights
-    return alpha * queries + beta * _means(index, relevant) - gamma * _means(index, irrelevant)
+    return np.stack(
+        [
+            rocchio(query, index[found[right]], index[found[~right]], alpha=alpha, beta=beta, gamma=gamma)
+            for query, found, right in zip(queries, seen, relevant, strict=True)
+        ]
+    )
 
 
-def _means(index: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """The mean of the chosen rows for every query, zero where there are none, `[n_queries, dim]`."""
-    counts = np.maximum(chosen.sum(axis=1, keepdims=True), 1)
-    return (sparse.csr_array(chosen.astype(index.dtype)) @ index) / counts.astype(index.dtype)
+def _without(ranking: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Each row of a ranking `[n, depth]` without what was seen `[n, s]`, cut to `[n, depth - s]`."""
+    is_seen = (ranking[:, :, np.newaxis] == seen[:, np.newaxis]).any(axis=2)
+    unseen_first = np.argsort(is_seen, axis=1, kind="stable")
+    return np.take_along_axis(ranking, unseen_first, axis=1)[:, : ranking.shape[1] - seen.shape[1]]

@@ -30,6 +30,7 @@ METHODS = {
 }
 PARTS = {"train": "#0072B2", "val": "#E69F00", "test": "#D55E00"}
 THUMBNAIL = 144
+RESULTS_PER_LINE = 5
 
 
 def save(figure: Figure, path: Path) -> Figure:
@@ -53,7 +54,7 @@ def image_grid(root: Path, files: Sequence[str], titles: Sequence[str], *, colum
 def query_grid(
     root: Path, queries: Sequence[str], results: Sequence[Sequence[str]], distances: np.ndarray
 ) -> Figure:
-    """A row per query: the query, then what was retrieved for it, nearest first.
+    """For each query, the query and then what was retrieved for it, nearest first, five in a line.
 
     Args:
         root: folder of the data set.
@@ -64,11 +65,15 @@ def query_grid(
     Returns:
         Right results are framed solid blue and ticked, wrong ones dashed orange and crossed.
     """
-    rows, columns = len(queries), len(results[0]) + 1
-    figure, axes = plt.subplots(rows, columns, figsize=(1.65 * columns, 2.1 * rows), squeeze=False)
-    for line, query, retrieved, lengths in zip(axes, queries, results, distances, strict=True):
-        _framed(line[0], root / query, f"query\n{Path(query).stem}", QUERY, "-")
-        for axis, file, distance in zip(line[1:], retrieved, lengths, strict=True):
+    lines = -(-len(results[0]) // RESULTS_PER_LINE)
+    shape = len(queries) * lines, 1 + min(len(results[0]), RESULTS_PER_LINE)
+    figure, axes = plt.subplots(*shape, figsize=(1.65 * shape[1], 2.1 * shape[0]), squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for row, (query, retrieved, lengths) in enumerate(zip(queries, results, distances, strict=True)):
+        block = axes[row * lines : (row + 1) * lines]
+        _framed(block[0, 0], root / query, f"query\n{Path(query).stem}", QUERY, "-")
+        for axis, file, distance in zip(block[:, 1:].flat, retrieved, lengths, strict=False):
             right = category_of(file) == category_of(query)
             title = f"{'✓' if right else '✗'} {distance:.2f}\n{Path(file).stem}"
             _framed(axis, root / file, title, RIGHT if right else WRONG, "-" if right else "--")
@@ -187,6 +192,7 @@ def _thumbnail(path: Path) -> Image.Image:
 
 def _framed(axis: Axes, path: Path, title: str, colour: str, style: str) -> None:
     axis.imshow(_thumbnail(path))
+    axis.axis("on")
     axis.set_title(title, fontsize=7, color=colour)
     axis.set(xticks=[], yticks=[])
     for spine in axis.spines.values():

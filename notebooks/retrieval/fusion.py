@@ -1,53 +1,52 @@
-"""Joining the features of two encoders."""
+"""Features of two encoders as one, so that one Euclidean search uses both."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from retrieval.metrics import evaluate
 from retrieval.search import rank_blocks
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Features of the images of a part from two encoders, [n, d1] and [n, d2].
 Pair = tuple[np.ndarray, np.ndarray]
 
 
 def value_range(features: np.ndarray) -> tuple[float, float]:
-    """The lowest and the highest value of a whole array `[n, dim]`.
+    """The least and the greatest value of a whole array, for `min_max`.
 
     Raises:
-        ValueError: all values are equal, so that they have no range to be scaled by.
+        ValueError: all values are the same.
+
+    >>> value_range(np.array([[1.0, 5.0], [3.0, 2.0]]))
+    (1.0, 5.0)
     """
     low, high = float(features.min()), float(features.max())
     if low == high:
-        raise ValueError(f"all values are {low}")
+        raise ValueError(f"all features are {low}: there is no range to scale")
     return low, high
 
 
-def min_max(features: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-    """Features scaled as a whole so that `limits` become 0 and 1.
+def min_max(features: np.ndarray, value_range: tuple[float, float]) -> np.ndarray:
+    """Features scaled so that a range becomes [0, 1], float32 of the same shape.
 
-    The limits are those of the train part, for every part: a query must not change the scale, and
-    may lie slightly outside [0, 1].
+    The reported work does not say where its range comes from. Taken from train and applied to
+    every part, it keeps the test images unseen; their values may leave [0, 1] a little.
 
-    Args:
-        features: `[n, dim]`.
-        limits: as `value_range` gives them.
-
-    Returns:
-        float32 `[n, dim]`.
-
-    >>> min_max(np.array([[0.0, 3.0], [6.0, 9.0]]), (0.0, 6.0))
-    array([[0. , 0.5],
-           [1. , 1.5]], dtype=float32)
+    >>> min_max(np.array([[1.0, 5.0], [3.0, 6.0]]), (1.0, 5.0))
+    array([[0.  , 1.  ],
+           [0.5 , 1.25]], dtype=float32)
     """
-    low, high = limits
+    low, high = value_range
     return ((features - low) / (high - low)).astype(np.float32)
 
 
 def l2_normalise(features: np.ndarray) -> np.ndarray:
-    """Rows of `[n, dim]` scaled to unit length, float32; rows of zeros stay zero.
+    """Rows scaled to Euclidean length 1, float32 `[n, dim]`; rows of zeros stay as they are.
 
     >>> l2_normalise(np.array([[3.0, 4.0], [0.0, 0.0]]))
     array([[0.6, 0.8],
@@ -58,58 +57,70 @@ def l2_normalise(features: np.ndarray) -> np.ndarray:
 
 
 def concatenate(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Corresponding rows of `[n, d1]` and `[n, d2]` side by side, float32 `[n, d1 + d2]`.
+    """Corresponding rows joined: float32 `[n, d1 + d2]`, C-contiguous, of `[n, d1]` and `[n, d2]`.
 
     Raises:
-        ValueError: the arrays have different numbers of rows.
+        ValueError: one has more rows than the other.
+
+    >>> concatenate(np.array([[1.0], [2.0]]), np.array([[3.0, 4.0], [5.0, 6.0]]))
+    array([[1., 3., 4.],
+           [2., 5., 6.]], dtype=float32)
     """
-    return np.concatenate([first, second], axis=1, dtype=np.float32)
+    return np.ascontiguousarray(np.concatenate((first, second), axis=1), dtype=np.float32)
 
 
 def weighted(first: np.ndarray, second: np.ndarray, weight: float) -> np.ndarray:
-    """Unit rows side by side, weighted so that squared distances become a weighted mean.
+    """Both features with a say of `weight` and `1 - weight`.
 
-    With d1 and d2 the distances between the L2-normalised rows of the parts, the squared distance
-    of the whole is weight * d1^2 + (1 - weight) * d2^2.
+    Rows are scaled to unit length, then by the root of their share, so that squared distances are
+    the weighted mean of those in either part,
+
+        ||a - b||^2 = weight ||a1 - b1||^2 + (1 - weight) ||a2 - b2||^2
+
+    and neither part counts for more because its numbers are larger or more numerous.
 
     Args:
         first: `[n, d1]`.
         second: `[n, d2]`.
-        weight: of the first, in [0, 1].
+        weight: share of the first, in [0, 1].
 
     Returns:
-        float32 `[n, d1 + d2]`, rows of unit length.
+        float32 `[n, d1 + d2]`, C-contiguous; rows have unit length unless a part is zero.
 
     Raises:
-        ValueError: the weight is outside [0, 1], or the numbers of rows differ.
+        ValueError: the weight is not in [0, 1], or one has more rows than the other.
+
+    >>> weighted(np.array([[2.0, 0.0]]), np.array([[5.0]]), 0.64)
+    array([[0.8, 0. , 0.6]], dtype=float32)
     """
     if not 0 <= weight <= 1:
-        raise ValueError(f"weight {weight} is not within [0, 1]")
+        raise ValueError(f"weight={weight} is not in [0, 1]")
     return concatenate(
-        np.sqrt(weight) * l2_normalise(first),
-        np.sqrt(1 - weight) * l2_normalise(second),
+        l2_normalise(first) * np.sqrt(weight, dtype=np.float32),
+        l2_normalise(second) * np.sqrt(1 - weight, dtype=np.float32),
     )
 
 
 def weight_curve(
-    train: Pair,
-    val: Pair,
-    train_categories: np.ndarray,
-    val_categories: np.ndarray,
-    weights: Sequence[float],
+    train: Pair, val: Pair, train_categories: np.ndarray, val_categories: np.ndarray, weights: np.ndarray
 ) -> pd.DataFrame:
-    """What every weight of `weighted` reaches, validation queries against train.
+    """How good `weighted` features are, by weight, with validation queries against train.
 
     Args:
         train: features of both encoders, `[n_train, d1]` and `[n_train, d2]`.
-        val: likewise of the validation part.
+        val: likewise, `[n_val, d1]` and `[n_val, d2]`.
         train_categories: `[n_train]`.
         val_categories: `[n_val]`.
-        weights: of the first encoder, in [0, 1].
+        weights: of the first encoder, each in [0, 1].
 
     Returns:
-        A row per weight: weight, accuracy (precision@3), map, anmrr.
+        A row per weight, in the order given; columns weight, accuracy, map and anmrr.
+
+    Raises:
+        ValueError: as `weighted` and `metrics.evaluate`.
     """
+    import pandas as pd
+
     rows = []
     for weight in weights:
         rankings = rank_blocks(weighted(*train, weight), weighted(*val, weight))

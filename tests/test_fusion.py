@@ -1,0 +1,108 @@
+"""Fused features: what scaling and joining do to values and to distances."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retrieval import fusion
+from retrieval.metrics import evaluate
+from retrieval.search import rank_blocks
+
+
+def features(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(3, 2, size=shape).astype(np.float32)
+
+
+def test_min_max_fills_the_unit_interval_as_a_whole() -> None:
+    train = np.array([[-2.0, 0.0], [6.0, 2.0]], np.float32)
+    scaled = fusion.min_max(train, fusion.value_range(train))
+    np.testing.assert_allclose(scaled, [[0, 0.25], [1, 0.5]])  # a column alone does not reach 1
+    assert scaled.dtype == np.float32
+
+
+def test_other_parts_are_scaled_by_the_range_of_train() -> None:
+    scaled = fusion.min_max(np.array([[-4.0, 8.0]], np.float32), (-2.0, 6.0))
+    np.testing.assert_allclose(scaled, [[-0.25, 1.25]])
+
+
+def test_min_max_keeps_the_order_of_distances() -> None:
+    train, queries = features(50, 6), features(4, 6, seed=1)
+    scaled = [fusion.min_max(part, fusion.value_range(train)) for part in (train, queries)]
+    np.testing.assert_array_equal(next(rank_blocks(*scaled)), next(rank_blocks(train, queries)))
+
+
+def test_constant_features_have_no_range() -> None:
+    with pytest.raises(ValueError, match=r"all features are 2\.5"):
+        fusion.value_range(np.full((3, 2), 2.5))
+
+
+def test_l2_normalise() -> None:
+    rows = features(20, 7)
+    rows[4] = 0
+    unit = fusion.l2_normalise(rows)
+    lengths = np.linalg.norm(unit, axis=1)
+    assert unit.dtype == np.float32 and lengths[4] == 0
+    np.testing.assert_allclose(np.delete(lengths, 4), 1, rtol=1e-6)
+    np.testing.assert_allclose(unit * np.linalg.norm(rows, axis=1, keepdims=True), rows, rtol=1e-5)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_concatenate_joins_corresponding_rows(order: str) -> None:
+    first, second = np.asarray(features(5, 3), order=order), np.asarray(features(5, 2, seed=1), order=order)
+    joined = fusion.concatenate(first, second)
+    assert joined.flags.c_contiguous and joined.dtype == np.float32
+    assert [row.tolist() for row in joined] == [
+        [*a, *b] for a, b in zip(first.tolist(), second.tolist(), strict=True)
+    ]
+
+
+@pytest.mark.parametrize("join", [fusion.concatenate, lambda *parts: fusion.weighted(*parts, 0.5)])
+def test_parts_of_different_length_are_refused(join) -> None:
+    with pytest.raises(ValueError, match="match exactly"):
+        join(features(5, 3), features(4, 3))
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 2**32 - 1), st.floats(0, 1))
+def test_weighted_distances_are_the_weighted_mean_of_the_parts(seed, weight):
+    first, second = features(2, 5, seed=seed), 100 * features(2, 9, seed=seed + 1)
+    fused = fusion.weighted(first, second, weight)
+    assert fused.shape == (2, 14) and fused.dtype == np.float32 and fused.flags.c_contiguous
+
+    def squared(rows: np.ndarray) -> float:
+        return float(np.square(rows[0] - rows[1]).sum())
+
+    parts = [squared(fusion.l2_normalise(part)) for part in (first, second)]
+    assert squared(fused) == pytest.approx(weight * parts[0] + (1 - weight) * parts[1], abs=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(fused, axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("weight", [-0.01, 1.01, float("nan")])
+def test_a_weight_outside_the_unit_interval_is_refused(weight: float) -> None:
+    with pytest.raises(ValueError, match="is not in"):
+        fusion.weighted(features(2, 3), features(2, 3), weight)
+
+
+def test_weight_curve_measures_validation_against_train() -> None:
+    """The first encoder knows the category, the second only noise: the more of the first, the better."""
+    train_categories, val_categories = np.repeat(["ant", "bee"], 20), np.repeat(["ant", "bee"], 6)
+
+    def knowing(categories: np.ndarray) -> np.ndarray:
+        angle = np.where(categories == "ant", 0.2, 1.2) + np.linspace(-0.1, 0.1, len(categories))
+        return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+    train = knowing(train_categories), features(40, 8)
+    val = knowing(val_categories), features(12, 8, seed=1)
+    curve = fusion.weight_curve(train, val, train_categories, val_categories, np.array([1.0, 0.0, 0.5]))
+    assert curve.columns.tolist() == ["weight", "accuracy", "map", "anmrr"]
+    assert curve.weight.tolist() == [1.0, 0.0, 0.5]
+    assert curve.iloc[0, 1:].tolist() == [1, 1, 0]
+    assert curve["map"][0] >= curve["map"][2] > curve["map"][1]
+
+    alone = evaluate(
+        rank_blocks(*map(fusion.l2_normalise, (train[1], val[1]))), train_categories, val_categories
+    )
+    assert curve.iloc[1, 1:].tolist() == pytest.approx([alone.accuracy, alone.map, alone.anmrr])

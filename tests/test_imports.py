@@ -1,0 +1,41 @@
+"""Imports: everything but the networks starts without TensorFlow, and the package in no time."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "notebooks"
+LIGHT = ("metrics", "search", "fusion", "feedback", "artifacts", "dataset", "figures")
+
+
+def python(code: str) -> str:
+    """What a fresh interpreter prints."""
+    environment = os.environ | {"PYTHONPATH": str(PACKAGE)}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True
+    ).stdout
+
+
+def seconds(code: str) -> float:
+    """The best of three runs."""
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        python(code)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_a_light_module_imports_no_network_library(module: str):
+    loaded = set(python(f"import retrieval.{module}, sys; print(*sys.modules)").split())
+    assert f"retrieval.{module}" in loaded
+    assert not loaded & {"tensorflow", "keras"}
+
+
+def test_the_package_imports_in_no_time():
+    assert seconds("import retrieval") - seconds("pass") < 0.2

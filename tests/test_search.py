@@ -1,0 +1,138 @@
+"""Both ways of searching against comparing with every row in plain Python."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retrieval import search
+from retrieval.search import nearest, rank_blocks
+
+METHODS = ("kdtree", "exact")
+# Few values in few dimensions: plenty of equal rows and equal distances.
+POINTS = st.lists(st.tuples(st.integers(-2, 2), st.integers(-2, 2)), min_size=1, max_size=40)
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "INDEX_BLOCK", 7)
+    monkeypatch.setattr(search, "QUERY_BLOCK", 3)
+
+
+def slow_ranking(index: np.ndarray, query: np.ndarray) -> list[tuple[float, int]]:
+    """(distance, position) of every row, nearest first, then by position."""
+    return sorted((math.dist(row, query), position) for position, row in enumerate(index.tolist()))
+
+
+def features(*shape: int, seed: int = 0) -> np.ndarray:
+    """Like those of MobileNetV2: not negative, many zeros, float32."""
+    return np.maximum(np.random.default_rng(seed).normal(size=shape), 0).astype(np.float32)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@settings(max_examples=60, deadline=None)
+@given(points=POINTS, asked=POINTS, data=st.data())
+def test_neighbours_are_those_of_the_slow_search_ties_included(method, points, asked, data):
+    index, queries = np.array(points, np.float32), np.array(asked, np.float32)
+    k = data.draw(st.integers(1, len(index)))
+    distances, positions = nearest(index, queries, k, method=method)
+    expected = [slow_ranking(index, query)[:k] for query in queries]
+    assert positions.tolist() == [[position for _, position in ranking] for ranking in expected]
+    np.testing.assert_allclose(distances, [[distance for distance, _ in ranking] for ranking in expected])
+
+
+@pytest.mark.parametrize("method", METHODS)
+@settings(max_examples=60, deadline=None)
+@given(points=POINTS.filter(lambda points: len(points) > 1), data=st.data())
+def test_leaving_one_out_is_searching_the_others(method, points, data):
+    index = np.array(points, np.float32)
+    k = data.draw(st.integers(1, len(index) - 1))
+    distances, positions = nearest(index, index, k, method=method, exclude_self=True)
+    for row, (found, near) in enumerate(zip(positions, distances, strict=True)):
+        others = [pair for pair in slow_ranking(index, index[row]) if pair[1] != row][:k]
+        assert found.tolist() == [position for _, position in others]
+        np.testing.assert_allclose(near, [distance for distance, _ in others])
+
+
+@settings(max_examples=60, deadline=None)
+@given(points=POINTS, asked=POINTS, block=st.integers(1, 50))
+def test_full_rankings_are_those_of_the_slow_search_whatever_the_block(points, asked, block):
+    index, queries = np.array(points, np.float32), np.array(asked, np.float32)
+    blocks = list(rank_blocks(index, queries, block=block))
+    assert {len(ranking) for ranking in blocks[:-1]} <= {block}
+    expected = [[position for _, position in slow_ranking(index, query)] for query in queries]
+    assert np.concatenate(blocks).tolist() == expected
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("k", [1, 5, 30])
+def test_blocks_do_not_show(small_blocks: None, method: str, k: int) -> None:
+    index, queries = features(30, 64), features(11, 64, seed=1)
+    distances, positions = nearest(index, queries, k, method=method)
+    expected = [slow_ranking(index, query)[:k] for query in queries]
+    assert positions.tolist() == [[position for _, position in ranking] for ranking in expected]
+    np.testing.assert_allclose(distances, [[distance for distance, _ in ranking] for ranking in expected])
+    np.testing.assert_array_equal(np.concatenate(list(rank_blocks(index, queries)))[:, :k], positions)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_copies_come_first_in_order_of_position(small_blocks: None, method: str) -> None:
+    index = features(40, 1280)
+    query = features(1, 1280, seed=1)
+    index[[31, 4, 17, 9, 22]] = query
+    index[[0, 11, 39]] = query + np.float32(0.01)
+    distances, positions = nearest(index, query, 7, method=method)
+    assert positions.tolist() == [[4, 9, 17, 22, 31, 0, 11]]
+    assert (distances[0, :5] == 0).all() and distances[0, 5] == distances[0, 6] > 0
+    assert nearest(index, query, 3, method=method)[1].tolist() == [[4, 9, 17]]  # a tie at the last place
+    assert next(rank_blocks(index, query))[0, :8].tolist() == [4, 9, 17, 22, 31, 0, 11, 39]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_near_duplicates_are_told_apart(method: str) -> None:
+    """Far from the origin a squared distance from a product in float32 is off by more than these differ."""
+    index = np.full((6, 1280), 100, np.float32)
+    index[:, 0] += np.array([5, 3, 1, 4, 2, 6], np.float32) / 100
+    query = np.full((1, 1280), 100, np.float32)
+    distances, positions = nearest(index, query, 4, method=method)
+    assert positions.tolist() == [[2, 4, 1, 3]]
+    np.testing.assert_allclose(distances, [[0.01, 0.02, 0.03, 0.04]], rtol=1e-3)
+
+
+def test_both_methods_give_the_same_neighbours_and_distances() -> None:
+    index, queries = features(500, 200), features(40, 200, seed=1)
+    by_tree, by_product = (nearest(index, queries, 10, method=method) for method in METHODS)
+    np.testing.assert_array_equal(by_tree, by_product)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_types_and_shapes(method: str) -> None:
+    for n_queries in (0, 1, 4):
+        distances, positions = nearest(features(9, 5), features(n_queries, 5), 3, method=method)
+        assert distances.shape == positions.shape == (n_queries, 3)
+        assert (distances.dtype, positions.dtype) == (np.float64, np.int64)
+    assert next(rank_blocks(features(9, 5), features(2, 5))).dtype == np.int64
+    assert list(rank_blocks(features(9, 5), features(0, 5))) == []
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_cannot_be_searched_is_refused(method: str) -> None:
+    index = features(9, 5)
+    for k, exclude_self in ((10, False), (9, True), (0, False)):
+        with pytest.raises(ValueError, match=f"k={k}, but the index offers 1 to {9 - exclude_self}"):
+            nearest(index, index, k, method=method, exclude_self=exclude_self)
+    with pytest.raises(ValueError, match="queries have 4 dimensions, the index 5"):
+        nearest(index, features(2, 4), 1, method=method)
+    with pytest.raises(ValueError):
+        nearest(index, features(2, 5), 1, method=method, exclude_self=True)  # not the index itself
+
+
+def test_unknown_method_and_other_dimensions() -> None:
+    with pytest.raises(ValueError, match="'annoy' is unknown: use kdtree or exact"):
+        nearest(features(9, 5), features(2, 5), 1, method="annoy")
+    with pytest.raises(ValueError, match="queries have 4 dimensions, the index 5"):
+        next(rank_blocks(features(9, 5), features(2, 4)))
