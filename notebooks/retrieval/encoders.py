@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import keras
 import numpy as np
 import pandas as pd
-import tensorflow as tf
-from keras import layers
 
 from retrieval.features import BATCH, extract, in_inference_mode
 from retrieval.fusion import l2_normalise
+from retrieval.quietly import keras, tf
+
+layers = keras.layers
 
 # Keras builds MobileNetV2 with 0.999. In the few hundred steps of a fine-tuning the moving
 # statistics would stay those of ImageNet while the weights move on, and the features, which are
@@ -23,11 +23,13 @@ from retrieval.fusion import l2_normalise
 BATCH_NORMALISATION_MOMENTUM = 0.9
 
 
-def siamese_cnn() -> keras.Model:
+def siamese_cnn(*, seed: int) -> keras.Model:
     """The small CNN, 403,968 parameters: images `[n, h, w, 3]` in [-1, 1] to `[n, 128]`.
 
-    It pools globally and so accepts any size; 224 x 224 is that of the original work.
+    It pools globally and so accepts any size; 224 x 224 is that of the original work. `seed` decides
+    the initial weights.
     """
+    keras.utils.set_random_seed(seed)
     return keras.Sequential(
         [
             layers.Input((None, None, 3)),

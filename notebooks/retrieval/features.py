@@ -11,19 +11,18 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import h5py
-import keras
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 from tqdm import tqdm
 
 from retrieval.artifacts import sha256, write_atomically
 from retrieval.dataset import open_image
 from retrieval.errors import RetrievalError
+from retrieval.quietly import keras, tf
 
 SIZE = 224
 BATCH = 64
@@ -109,6 +108,7 @@ def mobilenetv2(weights: Weights) -> keras.Model:
     return encoder
 
 
+@lru_cache(maxsize=2)
 def in_inference_mode(encoder: keras.Model) -> Callable[[np.ndarray], tf.Tensor]:
     """The encoder compiled for uint8 batches `[n, size, size, 3]` of any length."""
     signature = [tf.TensorSpec((None, None, None, 3), tf.uint8)]

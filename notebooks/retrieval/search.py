@@ -5,10 +5,10 @@ features. The exact methods get squared distances from a matrix product,
 
     ||q - x||^2 = ||q||^2 + ||x||^2 - 2 q.x
 
-which is fast but rounds. Two measures keep that from showing: the product is taken in float64, and
-squared distances are compared in units of about 2e-11 of themselves or of ||q||^2, whichever is
-larger (2e-10 with a million rows), so that equal rows tie even if their products differ in the last
-bits.
+which is fast but rounds. Two measures keep that from showing: the product is taken in float64, of
+vectors around the centre of the index, and squared distances are compared in units of about 2e-11
+of themselves or of ||q||^2, whichever is larger (2e-10 with a million rows), so that equal rows tie
+even if their products differ in the last bits.
 """
 
 from __future__ import annotations
@@ -146,12 +146,14 @@ def _keys(index: np.ndarray, queries: np.ndarray) -> Iterator[np.ndarray]:
     Floats that are not negative are ordered as their bits are. The last of these give way to the
     position: one number that sorts by distance, then by position, and that says which row it is.
     """
-    queries = queries.astype(np.float64)
+    # Distances do not depend on the origin, but rounding does: it is least around the centre.
+    centre = index.mean(axis=0, dtype=np.float64)
+    queries = queries - centre
     # One ||q||^2 more than the distance has: the unit of comparison never gets finer than rounding is.
     lengths = 2.0 * _squared_lengths(queries)[:, np.newaxis]
     positions = np.arange(len(index), dtype=np.uint64)
     for start in range(0, len(index), INDEX_BLOCK):
-        rows = index[start : start + INDEX_BLOCK].astype(np.float64)
+        rows = index[start : start + INDEX_BLOCK] - centre
         shifted = lengths + _squared_lengths(rows) - 2.0 * queries @ rows.T
         bits = shifted.view(np.uint64) & ~_position_bits(index)
         yield bits | positions[start : start + INDEX_BLOCK]

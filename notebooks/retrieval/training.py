@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-import keras
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 from tqdm import tqdm
 
 from retrieval.artifacts import write_atomically
 from retrieval.encoders import embed, unit
 from retrieval.features import preprocess
 from retrieval.metrics import precision_at
+from retrieval.quietly import keras, tf
 from retrieval.search import nearest
 from retrieval.triplets import (
     draw_batch,

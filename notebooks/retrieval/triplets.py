@@ -12,7 +12,8 @@ still teach something (Hermans, Beyer and Leibe, "In Defense of the Triplet Loss
 from __future__ import annotations
 
 import numpy as np
-import tensorflow as tf
+
+from retrieval.quietly import tf
 
 
 def draw_batch(labels: np.ndarray, categories: int, images: int, rng: np.random.Generator) -> np.ndarray:
