@@ -26,8 +26,10 @@ from retrieval.audit import (
     audit,
     duplicate_groups,
     duplicate_pairs,
+    from_json,
     inspect,
     leaks,
+    to_json,
 )
 from retrieval.dataset import (
     REAL_CATEGORIES,
@@ -300,17 +302,28 @@ def test_near_pairs_equal_a_slow_comparison_at_any_block_size(monkeypatch):
         assert set(_near_pairs(hashes)) == slow
 
 
+def test_an_inspection_survives_json(root):
+    (root / "fox" / "0.jpg").write_text("nonsense")
+    inspection = inspect(root, find_images(root))
+    back = from_json(json.loads(json.dumps(to_json(inspection))))
+    for name, value in vars(inspection).items():
+        np.testing.assert_array_equal(getattr(back, name), value)
+
+
 # Describing
 
 
 def test_source_and_fingerprint_follow_the_content(root):
     files = find_images(root)
-    source, mark = describe(root, inspect(root, files)), fingerprint(root, files)
+    source, mark = describe(root, inspect(root, files).digests), fingerprint(root, files)
     assert (source.name, source.images, source.categories, source.is_sample) == ("set", 12, 2, False)
     assert not source.comparable
-    assert describe(root, inspect(root, files)) == source and fingerprint(root, files) == mark
+    assert describe(root, inspect(root, files).digests) == source and fingerprint(root, files) == mark
     scene(99).save(root / "fox/0.jpg", quality=50)
-    assert describe(root, inspect(root, files)).sha256 != source.sha256 and fingerprint(root, files) != mark
+    assert (
+        describe(root, inspect(root, files).digests).sha256 != source.sha256
+        and fingerprint(root, files) != mark
+    )
 
 
 def test_only_the_whole_real_set_is_comparable():

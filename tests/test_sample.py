@@ -63,10 +63,10 @@ def test_its_duplicates_are_those_it_promises(root):
 
 def test_it_is_recognised_wherever_it_lies(root, tmp_path):
     inspection = inspect(root, find_images(root))
-    source = describe(root, inspection)
+    source = describe(root, inspection.digests)
     assert source.is_sample and source.name == "synthetic sample" and not source.comparable
     (root / sample.MARKER).rename(tmp_path / "marker")
-    assert not describe(root, inspection).is_sample
+    assert not describe(root, inspection.digests).is_sample
     (tmp_path / "marker").rename(root / sample.MARKER)
 
 

@@ -54,6 +54,11 @@ class Inspection:
     mode: np.ndarray
     unreadable: dict[str, str]
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """The SHA-256 of every readable file."""
+        return dict(zip(self.files, self.sha256, strict=True))
+
 
 class _Look(NamedTuple):
     sha256: str

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -17,9 +16,6 @@ from PIL import Image, ImageOps
 from retrieval import sample
 from retrieval.errors import RetrievalError
 from retrieval.settings import PROJECT
-
-if TYPE_CHECKING:
-    from retrieval.audit import Inspection
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 REAL_CATEGORIES, REAL_IMAGES = 45, 13_751
@@ -52,15 +48,14 @@ class Source:
         return not self.is_sample and (self.categories, self.images) == (REAL_CATEGORIES, REAL_IMAGES)
 
 
-def describe(root: Path, inspection: Inspection) -> Source:
-    """Which set of images `root` holds, by its readable files."""
-    lines = sorted(zip(inspection.files, inspection.sha256, strict=True))
+def describe(root: Path, sha256: Mapping[str, str]) -> Source:
+    """Which set of images `root` holds, by the SHA-256 of each readable file."""
     is_sample = (root / sample.MARKER).is_file()
     return Source(
         name="synthetic sample" if is_sample else root.resolve().name,
-        images=len(inspection.files),
-        categories=len({category_of(file) for file in inspection.files}),
-        sha256=_digest(lines),
+        images=len(sha256),
+        categories=len({category_of(file) for file in sha256}),
+        sha256=_digest(sorted(sha256.items())),
         is_sample=is_sample,
     )
 

@@ -99,17 +99,17 @@ def feature_map(points: np.ndarray, root: Path, files: Sequence[str], *, title: 
     figure, axis = plt.subplots(figsize=(11, 9))
     for category, colour in zip(categories, colours, strict=True):
         inside = names == category
-        axis.scatter(*points[inside].T, s=9, color=colour, alpha=0.6, linewidths=0)
+        axis.scatter(*points[inside].T, s=14, color=colour, alpha=0.7, linewidths=0)
         centre = np.median(points[inside], axis=0)
         closest = np.flatnonzero(inside)[np.argmin(np.linalg.norm(points[inside] - centre, axis=1))]
-        image = OffsetImage(_thumbnail(root / files[closest]), zoom=0.24)
+        image = OffsetImage(_thumbnail(root / files[closest]), zoom=0.17)
         axis.add_artist(
             AnnotationBbox(
                 image, points[closest], pad=0.12, bboxprops={"edgecolor": colour, "linewidth": 1.5}
             )
         )
         axis.annotate(
-            category, points[closest], (0, -24), textcoords="offset points", ha="center", fontsize=7
+            category, points[closest], (0, -18), textcoords="offset points", ha="center", fontsize=6
         )
     axis.set(title=title, xticks=[], yticks=[])
     return _finish(figure)

@@ -108,6 +108,7 @@ def train(
             row["val_precision"] = validation_precision(encoder, *val_set)
             history.append({"epoch": len(history) + 1, **row, "seconds": round(monotonic() - started, 1)})
             _checkpoint(encoder, history, folder)
+            progress.set_postfix(val_precision=f"{row['val_precision']:.3f}")
             on_epoch(pd.DataFrame(history))
     encoder.load_weights(_weights(folder, _best_epoch(history)))
     return encoder, pd.DataFrame(history)
