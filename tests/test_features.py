@@ -101,18 +101,18 @@ def test_an_interrupted_extraction_goes_on_where_it_stopped(folder, encoder, tmp
     files, loaded, load = names(folder), [], features.load_image
     whole = features.extract(encoder, folder, files, size=32, unfinished=tmp_path / "whole")
 
-    def fails_in_second_batch(path, size):
+    def fails_in_second_batch(path, **options):
         loaded.append(path.name)
         if path.name == files[features.BATCH]:
             raise RetrievalError("interrupted")
-        return load(path, size)
+        return load(path, **options)
 
     monkeypatch.setattr(features, "load_image", fails_in_second_batch)
     with pytest.raises(RetrievalError, match="interrupted"):
         features.extract(encoder, folder, files, size=32, unfinished=tmp_path / "part")
     loaded.clear()
     monkeypatch.setattr(
-        features, "load_image", lambda path, size: loaded.append(path.name) or load(path, size)
+        features, "load_image", lambda path, **options: loaded.append(path.name) or load(path, **options)
     )
     resumed = features.extract(encoder, folder, files, size=32, unfinished=tmp_path / "part")
     assert sorted(loaded) == files[features.BATCH :]

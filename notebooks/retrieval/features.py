@@ -116,9 +116,17 @@ def in_inference_mode(encoder: keras.Model) -> Callable[[np.ndarray], tf.Tensor]
 
 
 def extract(
-    encoder: keras.Model, root: Path, files: Sequence[str], *, size: int = SIZE, unfinished: Path
+    encoder: keras.Model,
+    root: Path,
+    files: Sequence[str],
+    *,
+    unfinished: Path,
+    size: int = SIZE,
+    resample: int = Image.Resampling.NEAREST,
 ) -> np.ndarray:
     """The features of every image, float32 `[n_images, dim]`, in the order of `files`.
+
+    Images are loaded as by `load_image`, with `size` and `resample`.
 
     Finished batches are kept in `unfinished` until the last one is done, so that an interrupted
     extraction goes on where it stopped. The encoder sees whole batches of the same images either
@@ -130,9 +138,11 @@ def extract(
     features = _open_unfinished(unfinished, (len(files), encoder.output_shape[-1]))
     done = int(np.isfinite(features).all(axis=1).sum()) // BATCH * BATCH
     forward = in_inference_mode(encoder)
+    load = partial(load_image, size=size, resample=resample)
     with tqdm(total=len(files), initial=done, desc="extracting", unit="image") as progress:
-        for start, images in _batches(root, files, size, start=done):
-            features[start : start + len(images)] = forward(images).numpy()
+        for images in _batches([root / file for file in files[done:]], load):
+            features[done : done + len(images)] = forward(images).numpy()
+            done += len(images)
             progress.update(len(images))
     result = np.array(features)
     del features
@@ -221,14 +231,13 @@ def _write_missing(path: Path, shape: tuple[int, int]) -> None:
         np.save(file, np.full(shape, np.nan, np.float32))
 
 
-def _batches(root: Path, files: Sequence[str], size: int, *, start: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Batches from `start` on, the next one being decoded while one is used."""
+def _batches(paths: Sequence[Path], load: Callable[[Path], np.ndarray]) -> Iterator[np.ndarray]:
+    """Loaded images, uint8 `[<= BATCH, size, size, 3]`; the next batch is decoded while one is used."""
     with ThreadPoolExecutor() as pool:
-
-        def submit(first: int) -> list:
-            return [pool.submit(load_image, root / file, size) for file in files[first : first + BATCH]]
-
-        waiting = submit(start)
-        for first in range(start, len(files), BATCH):
-            current, waiting = waiting, submit(first + BATCH)
-            yield first, np.stack([image.result() for image in current])
+        waiting = [pool.submit(load, path) for path in paths[:BATCH]]
+        for following in range(BATCH, len(paths) + BATCH, BATCH):
+            current, waiting = (
+                waiting,
+                [pool.submit(load, path) for path in paths[following : following + BATCH]],
+            )
+            yield np.stack([image.result() for image in current])
