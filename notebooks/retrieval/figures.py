@@ -144,10 +144,11 @@ def f1_bars(reports: Mapping[str, pd.DataFrame], *, title: str) -> Figure:
     figure, axis = plt.subplots(figsize=(11, 3.8))
     for method in frame:
         axis.plot(frame.index, frame[method], "o", color=METHODS[method], markersize=5, label=method)
-    axis.set(title=title, ylabel="F1", ylim=(0, 1.03))
+    axis.set(ylabel="F1", ylim=(-0.03, 1.03))
+    axis.set_title(title, pad=28)
     axis.tick_params(axis="x", labelsize=8, labelrotation=90)
     axis.grid(alpha=0.3)
-    axis.legend(loc="lower right")
+    axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=frame.shape[1], frameon=False)
     return _finish(figure)
 
 
@@ -162,9 +163,8 @@ def differences(values: pd.Series, *, title: str) -> Figure:
     return _finish(figure)
 
 
-def confusion_heatmap(confusion: pd.DataFrame, *, title: str) -> Figure:
-    """What was retrieved (columns) for queries of some categories (rows), as shares of each row."""
-    shares = confusion.div(confusion.sum(axis=1), axis=0)
+def confusion_heatmap(shares: pd.DataFrame, *, title: str) -> Figure:
+    """What was retrieved (columns) for queries of some categories (rows), as shares in [0, 1]."""
     figure, axis = plt.subplots(figsize=(1.5 + 0.62 * shares.shape[1], 1.4 + 0.45 * shares.shape[0]))
     axis.imshow(shares, cmap="cividis", vmin=0, vmax=1, aspect="auto")
     for (row, column), share in np.ndenumerate(shares.to_numpy()):
@@ -182,6 +182,8 @@ def curves(frame: pd.DataFrame, *, title: str, xlabel: str, ylabel: str) -> Figu
     figure, axis = plt.subplots(figsize=(7, 3.6))
     frame.plot(ax=axis, marker="o", color=list(METHODS.values())[: frame.shape[1]])
     axis.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    if pd.api.types.is_integer_dtype(frame.index):
+        axis.xaxis.get_major_locator().set_params(integer=True)
     axis.grid(alpha=0.3)
     return _finish(figure)
 

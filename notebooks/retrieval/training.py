@@ -90,7 +90,8 @@ def train(
     """
     images, categories = train_set
     labels = np.unique(categories, return_inverse=True)[1]
-    steps = max(1, len(labels) // (recipe.categories * recipe.images))
+    batch = min(recipe.categories, labels.max() + 1) * recipe.images
+    steps = max(1, len(labels) // batch)
     encoder.compile(keras.optimizers.Adam(_learning_rate(recipe, steps)))
     encoder.optimizer.build(encoder.trainable_variables)
     history, step = _resume(encoder, folder), _training_step(encoder, recipe)
@@ -126,10 +127,14 @@ def describe(history: pd.DataFrame) -> str:
 
 
 def validation_precision(encoder: keras.Model, images: np.ndarray, categories: np.ndarray) -> float:
-    """Precision@3 in [0, 1] of every image `[n, size, size, 3]` queried against all the others."""
+    """Precision@3 in [0, 1] of every image `[n, size, size, 3]` queried against all the others.
+
+    Of fewer than four images, all others count.
+    """
     embeddings = embed(encoder, images)
-    positions = nearest(embeddings, embeddings, 3, method="exact", exclude_self=True)[1]
-    return float(precision_at(categories[positions] == categories[:, None], 3).mean())
+    k = min(3, len(images) - 1)
+    positions = nearest(embeddings, embeddings, k, method="exact", exclude_self=True)[1]
+    return float(precision_at(categories[positions] == categories[:, None], k).mean())
 
 
 def _training_step(encoder: keras.Model, recipe: Recipe) -> Callable[..., dict[str, tf.Tensor]]:
