@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -106,3 +107,17 @@ def test_weight_curve_measures_validation_against_train() -> None:
         rank_blocks(*map(fusion.l2_normalise, (train[1], val[1]))), train_categories, val_categories
     )
     assert curve.iloc[1, 1:].tolist() == pytest.approx([alone.accuracy, alone.map, alone.anmrr])
+
+
+def test_the_best_weight_costs_nothing_in_anmrr():
+    curve = pd.DataFrame(
+        {
+            "weight": [0.0, 0.1, 0.2, 0.3, 1.0],
+            "accuracy": [0.92, 0.93, 0.93, 0.95, 0.87],
+            "map": 0.5,
+            "anmrr": [0.10, 0.09, 0.10, 0.11, 0.40],
+        }
+    )
+    assert fusion.best_weight(curve) == 0.1  # 0.2 ties in accuracy and comes later, 0.3 costs ANMRR
+    assert fusion.best_weight(curve.assign(anmrr=[0.1, 0.2, 0.2, 0.2, 0.4])) == 0.0
+    assert fusion.best_weight(curve.assign(anmrr=[0.5, 0.45, 0.41, 0.42, 0.4])) == 1.0

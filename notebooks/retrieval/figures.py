@@ -119,7 +119,7 @@ def training_curves(history: pd.DataFrame, *, title: str) -> Figure:
     """Loss, share of violating triplets and validation precision@3, by epoch."""
     figure, (loss, share, precision) = plt.subplots(1, 3, figsize=(12, 3.2))
     loss.plot(history.epoch, history.loss, color=QUERY, marker="o")
-    loss.set(title="triplet loss", ylim=(0, None))
+    loss.set(title="triplet loss", ylim=(0, 1.15 * history.loss.max()))
     share.plot(history.epoch, history.hardest, color=WRONG, marker="o", label="hardest of the batch")
     share.plot(history.epoch, history.random, color=RIGHT, marker="s", label="any of the batch")
     share.set(title="triplets that violate the margin", ylim=(0, 1.03))

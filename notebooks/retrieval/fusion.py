@@ -127,3 +127,22 @@ def weight_curve(
         scores = evaluate(rankings, train_categories, val_categories)
         rows.append((weight, scores.accuracy, scores.map, scores.anmrr))
     return pd.DataFrame(rows, columns=["weight", "accuracy", "map", "anmrr"])
+
+
+def best_weight(curve: pd.DataFrame) -> float:
+    """The weight of highest accuracy among those that cost nothing in ANMRR.
+
+    Fusion that gains in one figure what it loses in the other is a trade, not a gain: only weights
+    count whose ANMRR is no worse than that of the better encoder alone, at either end of the curve.
+
+    Args:
+        curve: as `weight_curve` gives it, for weights from 0 to 1.
+
+    >>> import pandas as pd
+    >>> curve = {"weight": [0, 0.5, 1], "accuracy": [0.90, 0.91, 0.92], "anmrr": [0.20, 0.19, 0.40]}
+    >>> best_weight(pd.DataFrame(curve))
+    0.5
+    """
+    alone = curve.anmrr[curve.weight.isin((0, 1))].min()
+    allowed = curve[curve.anmrr <= alone]
+    return float(allowed.weight[allowed.accuracy.idxmax()])
