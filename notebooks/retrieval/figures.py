@@ -179,9 +179,10 @@ def confusion_heatmap(shares: pd.DataFrame, *, title: str) -> Figure:
 
 def curves(frame: pd.DataFrame, *, title: str, xlabel: str, ylabel: str) -> Figure:
     """Every column of a frame as a line over its index."""
-    figure, axis = plt.subplots(figsize=(7, 3.6))
+    figure, axis = plt.subplots(figsize=(9, 3.6))
     frame.plot(ax=axis, marker="o", color=list(METHODS.values())[: frame.shape[1]])
     axis.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     if pd.api.types.is_integer_dtype(frame.index):
         axis.xaxis.get_major_locator().set_params(integer=True)
     axis.grid(alpha=0.3)
