@@ -155,7 +155,8 @@ def _keys(index: np.ndarray, queries: np.ndarray) -> Iterator[np.ndarray]:
     for start in range(0, len(index), INDEX_BLOCK):
         rows = index[start : start + INDEX_BLOCK] - centre
         shifted = lengths + _squared_lengths(rows) - 2.0 * queries @ rows.T
-        bits = shifted.view(np.uint64) & ~_position_bits(index)
+        # Rounded, not cut: distances that ought to be round numbers lie within a unit, not on its edge.
+        bits = (shifted.view(np.uint64) + _position_bits(index) // np.uint64(2)) & ~_position_bits(index)
         yield bits | positions[start : start + INDEX_BLOCK]
 
 
