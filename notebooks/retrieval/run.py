@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from subprocess import DEVNULL
 from typing import Any
 
 import nbformat
@@ -61,7 +62,9 @@ def execute(notebook: Path) -> nbformat.NotebookNode:
     client.extra_arguments = ["--log-level=CRITICAL"]
     try:
         # Not client.execute(): its signal handlers would swallow Ctrl-C.
-        with client.setup_kernel(cleanup_kc=True, cwd=str(notebook.parent)):
+        # The kernel's own stderr is closed: what cells write comes through messages, and now and then
+        # libzmq reports a race there while it shuts down.
+        with client.setup_kernel(cleanup_kc=True, cwd=str(notebook.parent), stderr=DEVNULL):
             for index, cell in enumerate(client.nb.cells):
                 client.execute_cell(cell, index)
     except CellExecutionError as error:
