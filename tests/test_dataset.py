@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from retrieval import download as downloading
 from retrieval.artifacts import PARTS
@@ -29,6 +29,7 @@ from retrieval.audit import (
     from_json,
     inspect,
     leaks,
+    mirrored_hash,
     to_json,
 )
 from retrieval.dataset import (
@@ -289,17 +290,31 @@ def test_flat_images_are_no_duplicates_of_each_other(root):
 def test_near_pairs_equal_a_slow_comparison_at_any_block_size(monkeypatch):
     rng = np.random.default_rng(0)
     hashes = rng.random((40, 256)) < 0.5
-    hashes[20:] = hashes[:20] ^ (rng.random((20, 256)) < NEAR_DISTANCE / 256)
+    hashes[20:30] = hashes[:10] ^ (rng.random((10, 256)) < NEAR_DISTANCE / 256)
+    hashes[30:] = mirrored_hash(hashes[10:20]) ^ (rng.random((10, 256)) < NEAR_DISTANCE / 256)
     slow = {
-        (i, j, int((hashes[i] ^ hashes[j]).sum()))
+        (i, j, int(distance))
         for i in range(40)
         for j in range(i + 1, 40)
-        if (hashes[i] ^ hashes[j]).sum() <= NEAR_DISTANCE
+        if (distance := min((hashes[i] ^ other).sum() for other in (hashes[j], mirrored_hash(hashes)[j])))
+        <= NEAR_DISTANCE
     }
     assert 0 < len(slow) < 20
     for block in (1, 300, 2**24):
         monkeypatch.setattr("retrieval.audit.BLOCK", block)
         assert set(_near_pairs(hashes)) == slow
+
+
+def test_a_mirrored_copy_is_a_near_duplicate(root):
+    with Image.open(root / "owl/3.jpg") as image:
+        ImageOps.mirror(image).save(root / "fox/mirrored.jpg", quality=90)
+    inspection = inspect(root, find_images(root))
+    seen = dict(zip(inspection.files, inspection.dhash, strict=True))
+    differing = (mirrored_hash(seen["owl/3.jpg"][None])[0] ^ seen["fox/mirrored.jpg"]).sum()
+    pairs = duplicate_pairs(inspection)
+    assert pairs.values.tolist() == [
+        [kind, "fox/mirrored.jpg", "owl/3.jpg", differing] for kind in ("near", "conflicting")
+    ]
 
 
 def test_an_inspection_survives_json(root):

@@ -116,10 +116,10 @@ def duplicate_pairs(inspection: Inspection) -> pd.DataFrame:
 
     Returns:
         kind: "exact", the same bytes; "near", other bytes and difference hashes at most 20 bits
-            apart; "conflicting", in addition, for either where the categories differ;
-            "unreadable".
+            apart, as they are or with one image mirrored; "conflicting", in addition, for either
+            where the categories differ; "unreadable".
         file, other_file: `other_file` is "" for an unreadable one.
-        distance: Hamming distance of the hashes, in [0, 256]; NaN for an unreadable one.
+        distance: Hamming distance of the hashes, the smaller of both, in [0, 256]; NaN for an unreadable one.
     """
     files = inspection.files
     rows = [("exact", files[i], files[j], 0.0) for i, j in _exact_pairs(inspection.sha256)]
@@ -131,6 +131,15 @@ def duplicate_pairs(inspection: Inspection) -> pd.DataFrame:
     rows += [("conflicting", *row[1:]) for row in rows if category_of(row[1]) != category_of(row[2])]
     rows += [("unreadable", file, "", np.nan) for file in inspection.unreadable]
     return pd.DataFrame(rows, columns=COLUMNS).astype({"distance": float})
+
+
+def mirrored_hash(dhash: np.ndarray) -> np.ndarray:
+    """The difference hashes `[n, 256]` of the same images mirrored left to right.
+
+    The pixels of a row come in reverse order, and so does the outcome of comparing neighbours, but for
+    neighbours that are equal.
+    """
+    return ~dhash.reshape(-1, HASH_SIZE, HASH_SIZE)[:, :, ::-1].reshape(dhash.shape)
 
 
 def duplicate_groups(files: Sequence[str], pairs: pd.DataFrame) -> np.ndarray:
@@ -191,17 +200,20 @@ def _exact_pairs(sha256: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 def _near_pairs(dhash: np.ndarray) -> Iterator[tuple[int, int, int]]:
-    """Rows i < j of hashes `[n, bits]` at most NEAR_DISTANCE apart, and their distance.
+    """Rows i < j of hashes `[n, bits]` at most NEAR_DISTANCE apart, mirrored or not, and their distance.
 
     With bits as +-1, the scalar product of two hashes is the bits they share less those in which
     they differ: distance = (bits - product) / 2.
     """
     bits = dhash.shape[1]
     rows = np.flatnonzero(_is_telling(dhash))
-    signs = np.where(dhash[rows], 1, -1).astype(np.float32)
+    signs, mirrored = (
+        np.where(each[rows], 1, -1).astype(np.float32) for each in (dhash, mirrored_hash(dhash))
+    )
     step = max(1, BLOCK // max(1, len(rows)))
     for start in range(0, len(rows), step):
-        product = signs[start : start + step] @ signs[start:].T
+        block = signs[start : start + step]
+        product = np.maximum(block @ signs[start:].T, block @ mirrored[start:].T)
         near = np.argwhere(np.triu(product >= bits - 2 * NEAR_DISTANCE, k=1))
         for i, j in near:
             yield int(rows[start + i]), int(rows[start + j]), int(bits - product[i, j]) // 2
