@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -169,12 +170,57 @@ def test_bootstrap_interval_is_that_of_scipy() -> None:
     values = np.random.default_rng(5).choice([0, 1 / 3, 2 / 3, 1], 400, p=[0.1, 0.1, 0.2, 0.6])
     for confidence in (0.5, 0.95):
         theirs = bootstrap(
-            (values,), np.mean, n_resamples=10_000, confidence_level=confidence, method="percentile"
+            (values,), np.mean, confidence_level=confidence, method="percentile", random_state=1
         ).confidence_interval
         assert metrics.bootstrap_interval(values, confidence=confidence) == pytest.approx(theirs, abs=3e-3)
 
 
-def test_bootstrap_interval_depends_on_nothing_but_values_and_seed() -> None:
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.lists(st.integers(-3, 3), min_size=1, max_size=4), min_size=1, max_size=4),
+    st.sampled_from([0.5, 0.9]),
+    st.randoms(use_true_random=False),
+)
+def test_bootstrap_interval_is_that_of_all_resamples_of_the_groups(groups, confidence, random):
+    queries = [(number, value) for number, group in enumerate(groups) for value in group]
+    random.shuffle(queries)
+    numbers, values = np.transpose(queries)
+    interval = metrics.bootstrap_interval(values, groups=numbers, confidence=confidence)
+    means = sorted(np.concatenate(drawn).mean() for drawn in product(groups, repeat=len(groups)))
+    for end, share in zip(interval, ((1 - confidence) / 2, (1 + confidence) / 2), strict=True):
+        # 10,000 resamples meet a share of all to well within 0.03: their standard deviation is 0.005 at most.
+        least, most = np.quantile(means, [share - 0.03, share + 0.03], method="inverted_cdf")
+        assert least - 1e-9 <= end <= most + 1e-9
+
+
+def test_bootstrap_interval_covers_the_truth_only_if_it_knows_the_groups() -> None:
+    rng = np.random.default_rng(7)
+    covered = []
+    for _ in range(150):
+        groups = np.repeat(np.arange(60), rng.integers(1, 6, 60))
+        values = rng.normal(size=60)[groups] + 0.3 * rng.normal(size=len(groups))  # of mean zero
+        intervals = (metrics.bootstrap_interval(values, groups=known) for known in (groups, None))
+        covered.append([low <= 0 <= high for low, high in intervals])
+    knowing, unknowing = np.mean(covered, axis=0)
+    assert 0.91 <= knowing <= 0.98 and unknowing <= 0.85  # of 95 %
+
+
+def test_copies_of_queries_do_not_narrow_the_interval_of_their_groups() -> None:
+    values, groups = np.random.default_rng(5).random((2, 80))
+    groups = (12 * groups).astype(int)
+    alone = metrics.bootstrap_interval(values)
+    by_group = metrics.bootstrap_interval(values, groups=groups)
+    assert metrics.bootstrap_interval(values, groups=np.arange(80)) == alone
+    order = np.random.default_rng(6).permutation(240)
+    copies, copied = np.repeat(values, 3)[order], np.repeat(groups, 3)[order]
+    originals = np.repeat(np.arange(80), 3)[order]
+    assert metrics.bootstrap_interval(copies, groups=originals) == pytest.approx(alone)
+    assert metrics.bootstrap_interval(copies, groups=10 * copied - 7) == pytest.approx(by_group)
+    narrow = np.ptp(metrics.bootstrap_interval(copies))
+    assert narrow == pytest.approx(np.ptp(alone) / np.sqrt(3), rel=0.05)
+
+
+def test_bootstrap_interval_depends_on_nothing_but_values_groups_and_seed() -> None:
     values = np.random.default_rng(5).random(50)
     assert metrics.bootstrap_interval(values, seed=1) == metrics.bootstrap_interval(values, seed=1)
     assert metrics.bootstrap_interval(values, seed=1) != metrics.bootstrap_interval(values, seed=2)
@@ -184,6 +230,37 @@ def test_bootstrap_interval_of_a_constant_is_a_point() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert metrics.bootstrap_interval(np.full(9, 0.3)) == pytest.approx((0.3, 0.3))
+        in_groups = metrics.bootstrap_interval(np.full(9, 0.3), groups=np.arange(9) // 4)
+        assert in_groups == pytest.approx((0.3, 0.3))
+
+
+def test_groups_that_do_not_fit_the_values_are_refused() -> None:
+    with pytest.raises(ValueError, match="same length"):
+        metrics.bootstrap_interval(np.ones(3), groups=np.zeros(2, int))
+
+
+def test_two_methods_swap_their_verdicts() -> None:
+    first, second = np.random.default_rng(5).random((2, 60))
+    difference, groups = first + 0.3 - second, np.arange(60) // 3
+    low, high = metrics.bootstrap_interval(difference, groups=groups)
+    assert metrics.bootstrap_interval(-difference, groups=groups) == pytest.approx((-high, -low))
+    assert (metrics.verdict((low, high)), metrics.verdict((-high, -low))) == ("better", "worse")
+
+
+@pytest.mark.parametrize(
+    ("interval", "of_precision", "of_nmrr"),
+    [
+        ((1e-9, 0.1), "better", "worse"),
+        ((-0.1, -1e-9), "worse", "better"),
+        ((-0.1, 0.1), "no difference", "no difference"),
+        ((0.0, 0.1), "no difference", "no difference"),
+        ((-0.1, 0.0), "no difference", "no difference"),
+        ((0.0, 0.0), "no difference", "no difference"),
+    ],
+)
+def test_the_verdict_on_a_difference(interval, of_precision: str, of_nmrr: str) -> None:
+    assert metrics.verdict(interval) == of_precision
+    assert metrics.verdict(interval, higher_is_better=False) == of_nmrr
 
 
 def test_the_search_modules_start_without_heavy_imports() -> None:
