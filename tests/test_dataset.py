@@ -22,6 +22,7 @@ from retrieval import download as downloading
 from retrieval.artifacts import PARTS
 from retrieval.audit import (
     NEAR_DISTANCE,
+    Inspection,
     _near_pairs,
     audit,
     duplicate_groups,
@@ -30,6 +31,7 @@ from retrieval.audit import (
     inspect,
     leaks,
     mirrored_hash,
+    near_misses,
     to_json,
 )
 from retrieval.dataset import (
@@ -302,7 +304,7 @@ def test_near_pairs_equal_a_slow_comparison_at_any_block_size(monkeypatch):
     assert 0 < len(slow) < 20
     for block in (1, 300, 2**24):
         monkeypatch.setattr("retrieval.audit.BLOCK", block)
-        assert set(_near_pairs(hashes)) == slow
+        assert set(_near_pairs(hashes, NEAR_DISTANCE)) == slow
 
 
 def test_a_mirrored_copy_is_a_near_duplicate(root):
@@ -315,6 +317,16 @@ def test_a_mirrored_copy_is_a_near_duplicate(root):
     assert pairs.values.tolist() == [
         [kind, "fox/mirrored.jpg", "owl/3.jpg", differing] for kind in ("near", "conflicting")
     ]
+
+
+def test_near_misses_are_the_pairs_beyond_the_threshold_nearest_first():
+    hashes = np.repeat(np.random.default_rng(0).random((1, 256)) < 0.5, 4, axis=0)
+    for row, flipped in enumerate((0, 20, 70, 50)):
+        hashes[row, :flipped] ^= True
+    inspection = Inspection(list("abcd"), list("abcd"), hashes, *[np.zeros(4)] * 3, {})
+    assert near_misses(inspection).values.tolist() == [["b", "d", 30.0], ["a", "d", 50.0], ["b", "c", 50.0]]
+    pairs = duplicate_pairs(inspection)
+    assert pairs[pairs.kind == "near"][["file", "other_file"]].values.tolist() == [["a", "b"], ["c", "d"]]
 
 
 def test_an_inspection_survives_json(root):
@@ -449,8 +461,10 @@ def test_seeds_differ_and_duplicates_go_everywhere():
 
 def test_index_maps_keep_the_order_and_reach_every_image():
     files = ["fox/a.jpg", "fox/b.jpg", "owl/c.jpg"]
-    maps = index_maps(files, np.array(["test", "train", "test"]))
-    assert set(maps) == {f"{part}_index_{what}.json" for part in PARTS for what in ("category", "file")}
+    maps = index_maps(files, np.array(["test", "train", "test"]), np.array([5, 0, 5]))
+    columns = ("category", "file", "group")
+    assert set(maps) == {f"{part}_index_{column}.json" for part in PARTS for column in columns}
+    assert maps["test_index_group.json"] == {"0": 5, "1": 5}
     assert maps["test_index_file.json"] == {"0": "fox/a.jpg", "1": "owl/c.jpg"}
     assert maps["test_index_category.json"] == {"0": "fox", "1": "owl"}
     assert maps["val_index_file.json"] == {}

@@ -136,6 +136,10 @@ class Store:
         """The path of every image of a part, relative to the data folder, with `/`."""
         return list(self.load(f"{part}_index_file.json").values())
 
+    def groups(self, part: str) -> np.ndarray:
+        """The duplicate group of every image of a part, int `[n_images]`."""
+        return np.array(list(self.load(f"{part}_index_group.json").values()))
+
     def check(self, name: str) -> dict[str, Any]:
         """The manifest's record of an artifact that can be used.
 

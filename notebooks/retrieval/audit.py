@@ -21,12 +21,15 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
+from retrieval.artifacts import PARTS
 from retrieval.dataset import LEAST_IMAGES, category_of, read_image
 from retrieval.errors import RetrievalError
 
 HASH_SIZE = 16
 # Of 256 bits: recompressed and slightly cropped copies differ in fewer, other photographs in more.
 NEAR_DISTANCE = 20
+MISSED_DISTANCE = 60
+KINDS = ["exact", "near", "conflicting", "suspect", "unreadable"]
 COLUMNS = ["kind", "file", "other_file", "distance"]
 # Entries of one block of the distance matrix, 64 MB.
 BLOCK = 2**24
@@ -125,12 +128,28 @@ def duplicate_pairs(inspection: Inspection) -> pd.DataFrame:
     rows = [("exact", files[i], files[j], 0.0) for i, j in _exact_pairs(inspection.sha256)]
     rows += [
         ("near", files[i], files[j], float(distance))
-        for i, j, distance in _near_pairs(inspection.dhash)
+        for i, j, distance in _near_pairs(inspection.dhash, NEAR_DISTANCE)
         if inspection.sha256[i] != inspection.sha256[j]
     ]
     rows += [("conflicting", *row[1:]) for row in rows if category_of(row[1]) != category_of(row[2])]
     rows += [("unreadable", file, "", np.nan) for file in inspection.unreadable]
     return pd.DataFrame(rows, columns=COLUMNS).astype({"distance": float})
+
+
+def near_misses(inspection: Inspection) -> pd.DataFrame:
+    """Pairs just beyond what counts as near, 21 to 60 bits apart, nearest first.
+
+    They show where the threshold errs: those that a person takes for one photograph were missed.
+
+    Returns:
+        Columns file, other_file and distance, as `duplicate_pairs`.
+    """
+    found = [
+        (inspection.files[i], inspection.files[j], float(distance))
+        for i, j, distance in _near_pairs(inspection.dhash, MISSED_DISTANCE)
+        if distance > NEAR_DISTANCE
+    ]
+    return pd.DataFrame(found, columns=COLUMNS[1:]).sort_values("distance", kind="stable", ignore_index=True)
 
 
 def mirrored_hash(dhash: np.ndarray) -> np.ndarray:
@@ -160,10 +179,13 @@ def audit(pairs: pd.DataFrame, files: Sequence[str], parts: np.ndarray) -> pd.Da
     )
 
 
-def leaks(pairs: pd.DataFrame, files: Sequence[str], parts: np.ndarray) -> int:
-    """How many pairs of duplicates, exact or near, lie in two different parts."""
+def leaks(
+    pairs: pd.DataFrame, files: Sequence[str], parts: np.ndarray, *, between: Sequence[str] = PARTS
+) -> int:
+    """How many pairs of duplicates, exact or near, lie in two different parts out of `between`."""
     duplicates = audit(_duplicates(pairs), files, parts)
-    return int((duplicates["part"] != duplicates["other_part"]).sum())
+    apart = duplicates["part"] != duplicates["other_part"]
+    return int((apart & duplicates["part"].isin(between) & duplicates["other_part"].isin(between)).sum())
 
 
 def _duplicates(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -199,8 +221,8 @@ def _exact_pairs(sha256: Sequence[str]) -> Iterator[tuple[int, int]]:
         yield from combinations(rows, 2)
 
 
-def _near_pairs(dhash: np.ndarray) -> Iterator[tuple[int, int, int]]:
-    """Rows i < j of hashes `[n, bits]` at most NEAR_DISTANCE apart, mirrored or not, and their distance.
+def _near_pairs(dhash: np.ndarray, most: int) -> Iterator[tuple[int, int, int]]:
+    """Rows i < j of hashes `[n, bits]` at most `most` bits apart, mirrored or not, and their distance.
 
     With bits as +-1, the scalar product of two hashes is the bits they share less those in which
     they differ: distance = (bits - product) / 2.
@@ -214,7 +236,7 @@ def _near_pairs(dhash: np.ndarray) -> Iterator[tuple[int, int, int]]:
     for start in range(0, len(rows), step):
         block = signs[start : start + step]
         product = np.maximum(block @ signs[start:].T, block @ mirrored[start:].T)
-        near = np.argwhere(np.triu(product >= bits - 2 * NEAR_DISTANCE, k=1))
+        near = np.argwhere(np.triu(product >= bits - 2 * most, k=1))
         for i, j in near:
             yield int(rows[start + i]), int(rows[start + j]), int(bits - product[i, j]) // 2
 

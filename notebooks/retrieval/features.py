@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from retrieval.artifacts import sha256, write_atomically
+from retrieval.artifacts import Store, sha256, write_atomically
 from retrieval.dataset import open_image
 from retrieval.errors import RetrievalError
 from retrieval.quietly import keras, tf
@@ -148,6 +148,32 @@ def extract(
     del features
     unfinished.unlink()
     return result
+
+
+def extract_all(store: Store, weights: Weights, data: Path) -> np.ndarray:
+    """MobileNetV2 features of the whole set, float32 `[n_images, 1280]`, in the order of `images.json`.
+
+    They do not depend on the split, so that another one costs no other extraction. The weights are
+    recorded in `weights.json`: features made with others are stale.
+
+    Args:
+        store: where `mobilenetv2_all.npy` is, or will be.
+        weights: as `find_weights`.
+        data: folder of the data set.
+
+    Raises:
+        RetrievalError: an image or the weights cannot be read, or the disk is full.
+    """
+    record = {"name": weights.name, "sha256": weights.sha256}
+    choice = store.settings["weights"]
+    store.make("weights.json", by=lambda _: record, settings={"weights": choice, "sha256": weights.sha256})
+    files = store.load("images.json")["files"]
+    return store.make(
+        "mobilenetv2_all.npy",
+        by=lambda unfinished: extract(mobilenetv2(weights), data, files, unfinished=unfinished),
+        needs=["images.json", "weights.json"],
+        settings={"size": SIZE},
+    )
 
 
 def find_weights(choice: str, *, expected: str = "") -> Weights:

@@ -51,6 +51,21 @@ def image_grid(root: Path, files: Sequence[str], titles: Sequence[str], *, colum
     return _finish(figure)
 
 
+def pair_grid(root: Path, pairs: pd.DataFrame, *, unit: str = "") -> Figure:
+    """The images of pairs side by side, three pairs in a line.
+
+    Args:
+        root: folder of the data set.
+        pairs: columns file, other_file and distance, a row per pair.
+        unit: of the distance, which is written over the right image.
+    """
+    files, titles = [], []
+    for pair in pairs.itertuples():
+        files += [pair.file, pair.other_file]
+        titles += [Path(pair.file).stem, f"{Path(pair.other_file).stem}\n{pair.distance:.3g}{unit}"]
+    return image_grid(root, files, titles, columns=6)
+
+
 def query_grid(
     root: Path, queries: Sequence[str], results: Sequence[Sequence[str]], distances: np.ndarray
 ) -> Figure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -56,23 +57,26 @@ def split(categories: np.ndarray, groups: np.ndarray | None, *, seed: int) -> np
     return np.array(PARTS)[parts]
 
 
-def index_maps(files: Sequence[str], parts: np.ndarray) -> dict[str, dict[str, str]]:
-    """The maps from row to category and to file of every part, by the artifact's name.
+def index_maps(files: Sequence[str], parts: np.ndarray, groups: np.ndarray) -> dict[str, dict[str, Any]]:
+    """The maps from row to file, category and duplicate group of every part, by the artifact's name.
 
-    >>> maps = index_maps(["yak/1.jpg", "seal/1.jpg", "seal/2.jpg"], np.array(["val", "train", "val"]))
+    >>> files, parts = ["yak/1.jpg", "seal/1.jpg", "seal/2.jpg"], np.array(["val", "train", "val"])
+    >>> maps = index_maps(files, parts, np.array([0, 1, 1]))
     >>> maps["val_index_category.json"]
     {'0': 'yak', '1': 'seal'}
     >>> maps["val_index_file.json"]
     {'0': 'yak/1.jpg', '1': 'seal/2.jpg'}
+    >>> maps["val_index_group.json"]
+    {'0': 0, '1': 1}
     """
-    maps = {}
-    for part in PARTS:
-        members = [file for file, own in zip(files, parts, strict=True) if own == part]
-        maps[f"{part}_index_category.json"] = {
-            str(row): category_of(file) for row, file in enumerate(members)
+    columns = {"file": files, "category": [category_of(file) for file in files], "group": groups.tolist()}
+    return {
+        f"{part}_index_{name}.json": {
+            str(row): column[position] for row, position in enumerate(np.flatnonzero(parts == part))
         }
-        maps[f"{part}_index_file.json"] = {str(row): file for row, file in enumerate(members)}
-    return maps
+        for part in PARTS
+        for name, column in columns.items()
+    }
 
 
 def _several(groups: np.ndarray | None, rng: np.random.Generator) -> list[np.ndarray]:

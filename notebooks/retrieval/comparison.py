@@ -1,0 +1,70 @@
+"""What the queries say of one method, and of the difference between two: values with intervals.
+
+All intervals are 95 % percentile bootstraps over groups of duplicate queries (see
+`metrics.bootstrap_interval`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from retrieval.metrics import Scores, bootstrap_interval, verdict
+
+# The column of `query_table` that a measure is the mean of, and whether more of it is better.
+MEASURES = {
+    "P@3": ("precision_at_3", True),
+    "mAP": ("average_precision", True),
+    "ANMRR": ("nmrr", False),
+}
+
+
+def query_table(scores: Scores, files: Sequence[str], groups: np.ndarray) -> pd.DataFrame:
+    """The figures of every query, from which every mean, interval and comparison follows.
+
+    Args:
+        scores: of n queries.
+        files: of the queries, `[n]`.
+        groups: integers `[n]`, the same for duplicates.
+
+    Returns:
+        Columns file, group, precision_at_1, precision_at_3, precision_at_10, average_precision, nmrr.
+    """
+    precision = {f"precision_at_{k}": values for k, values in scores.precision.items()}
+    others = {"average_precision": scores.average_precision, "nmrr": scores.nmrr}
+    return pd.DataFrame({"file": files, "group": groups, **precision, **others})
+
+
+def intervals(queries: pd.DataFrame, *, seed: int) -> pd.DataFrame:
+    """The measures of one method, from its `query_table`.
+
+    Returns:
+        A row for each of P@3, mAP and ANMRR, with the columns value, low and high, in [0, 1].
+    """
+    rows = {}
+    for measure, (column, _) in MEASURES.items():
+        values = queries[column].to_numpy()
+        rows[measure] = (values.mean(), *bootstrap_interval(values, groups=queries["group"], seed=seed))
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high"])
+
+
+def compare(first: pd.DataFrame, second: pd.DataFrame, *, seed: int) -> pd.DataFrame:
+    """The difference between two methods on the same queries, from the `query_table` of each.
+
+    Returns:
+        A row for each of P@3, mAP and ANMRR: difference is the first less the second, low and high
+        its paired interval, verdict what that says of the first.
+
+    Raises:
+        ValueError: the queries are not the same.
+    """
+    if list(first["file"]) != list(second["file"]):
+        raise ValueError("the two methods answered other queries")
+    rows = {}
+    for measure, (column, higher_is_better) in MEASURES.items():
+        differences = (first[column] - second[column]).to_numpy()
+        interval = bootstrap_interval(differences, groups=first["group"], seed=seed)
+        rows[measure] = (differences.mean(), *interval, verdict(interval, higher_is_better=higher_is_better))
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["difference", "low", "high", "verdict"])

@@ -1,0 +1,143 @@
+"""The same features under other protocols: what a figure owes to duplicates, and to one lucky split.
+
+`python -m retrieval.protocols`, or `make seeds`, repeats split and retrieval for five seeds.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from retrieval import audit, feedback
+from retrieval.artifacts import open_store
+from retrieval.comparison import MEASURES, intervals, query_table
+from retrieval.dataset import category_of
+from retrieval.errors import RetrievalError
+from retrieval.fusion import l2_normalise
+from retrieval.metrics import Scores, evaluate
+from retrieval.search import rank_blocks
+from retrieval.settings import read_settings
+from retrieval.splitting import split
+
+SEEDS = range(5)
+JUDGED = 10
+
+
+def score_split(vectors: np.ndarray, categories: np.ndarray, parts: np.ndarray) -> Scores:
+    """The scores of all test images as queries against the train images, by Euclidean distance.
+
+    Args:
+        vectors: features of the whole set, `[n, dim]`.
+        categories: `[n]`.
+        parts: "train", "val", "test" or anything else for what is left out, `[n]`.
+    """
+    index, queries = parts == "train", parts == "test"
+    rankings = rank_blocks(vectors[index], vectors[queries])
+    return evaluate(rankings, categories[index], categories[queries])
+
+
+def price_of_duplicates(
+    vectors: np.ndarray, files: Sequence[str], pairs: pd.DataFrame, *, seed: int
+) -> pd.DataFrame:
+    """The same features under three protocols: duplicates ignored, kept in one part, conflicts left out.
+
+    Args:
+        vectors: features of the whole set, `[n, dim]`.
+        files: their files, `[n]`.
+        pairs: as `audit.duplicate_pairs`.
+        seed: of the splits and the intervals.
+
+    Returns:
+        A row per protocol: queries, duplicate pairs across train and test, and for each of P@3, mAP
+        and ANMRR the value and the ends of its 95 % interval. Columns (measure, "value" | "low" |
+        "high"), and ("", …) for the counts.
+    """
+    categories, groups = _categories(files), audit.duplicate_groups(files, pairs)
+    conflicting = pairs[pairs["kind"] == "conflicting"]
+    in_conflict = np.isin(files, conflicting[["file", "other_file"]])
+    plain = split(categories, None, seed=seed)
+    grouped = split(categories, groups, seed=seed)
+    protocols = {
+        "plain: duplicates ignored": plain,
+        "grouped: duplicates in one part": grouped,
+        "grouped, conflicting labels left out": np.where(in_conflict, "left out", grouped),
+    }
+    rows = {}
+    for protocol, parts in protocols.items():
+        tested = parts == "test"
+        table = query_table(score_split(vectors, categories, parts), np.array(files)[tested], groups[tested])
+        leaked = audit.leaks(pairs, files, parts, between=("train", "test"))
+        counts = {("", "queries"): tested.sum(), ("", "leaking pairs"): leaked}
+        rows[protocol] = counts | intervals(table, seed=seed).stack().to_dict()
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def repeat(
+    vectors: np.ndarray, files: Sequence[str], groups: np.ndarray | None, seeds: Sequence[int] = SEEDS
+) -> pd.DataFrame:
+    """Split and retrieval repeated, for what needs no training.
+
+    Args:
+        vectors: MobileNetV2 features of the whole set, `[n, 1280]`.
+        files: their files, `[n]`.
+        groups: of duplicates that stay in one part, integers `[n]`; None for a plain split.
+        seeds: of the splits.
+
+    Returns:
+        A row per method and seed, in the columns method, seed, P@3, mAP and ANMRR of the first ranking,
+        and "residual P@10", that of the images which were not judged in one round of Rocchio feedback.
+    """
+    categories, rows = _categories(files), []
+    variants = {"MobileNetV2": vectors, "MobileNetV2, unit length": l2_normalise(vectors)}
+    for seed in seeds:
+        parts = split(categories, groups, seed=seed)
+        for method, features in variants.items():
+            scores = score_split(features, categories, parts)
+            residual = _feedback(features, categories, parts)
+            rows.append((method, seed, scores.accuracy, scores.map, scores.anmrr, residual))
+    return pd.DataFrame(rows, columns=["method", "seed", *MEASURES, f"residual P@{JUDGED}"])
+
+
+def spread(repeated: pd.DataFrame) -> pd.DataFrame:
+    """Mean, sample standard deviation, least and greatest value of every measure, by method."""
+    measures = repeated.drop(columns="seed").melt("method", var_name="measure")
+    table = measures.groupby(["method", "measure"], sort=False)["value"]
+    return table.agg(["mean", "std", "min", "max"])
+
+
+def _categories(files: Sequence[str]) -> np.ndarray:
+    return np.array([category_of(file) for file in files])
+
+
+def _feedback(vectors: np.ndarray, categories: np.ndarray, parts: np.ndarray) -> float:
+    index, queries = parts == "train", parts == "test"
+    judged = min(JUDGED, index.sum() // 2)
+    rounds = feedback.simulate(
+        vectors[index], categories[index], vectors[queries], categories[queries], judged=judged
+    )
+    return float(rounds.residual[1].mean())
+
+
+def _main() -> None:
+    settings = read_settings()
+    store = open_store(settings)
+    inspection = audit.from_json(store.load("images.json"))
+    vectors = store.load("mobilenetv2_all.npy")
+    groups = audit.duplicate_groups(inspection.files, audit.duplicate_pairs(inspection))
+    repeated = repeat(vectors, inspection.files, groups if settings.split == "grouped" else None)
+    data, weights = store.load("dataset.json"), store.load("weights.json")
+    print(spread(repeated).round(4).to_string())
+    print(
+        f"\n{data['name']}: {data['images']} images, {data['categories']} categories; "
+        f"{settings.split} split, seeds {', '.join(map(str, SEEDS))}; {weights['name']}"
+    )
+
+
+if __name__ == "__main__":
+    try:
+        _main()
+    except RetrievalError as error:
+        sys.exit(str(error))
