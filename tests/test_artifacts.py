@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import subprocess
 import sys
@@ -13,9 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrieval.artifacts import STEPS, Store, open_store, sha256, step_of, verify, write_atomically
+from retrieval.artifacts import STEPS, Store, open_store, step_of, verify
+from retrieval.dataset import find_images, fingerprint
 from retrieval.errors import RetrievalError
 from retrieval.settings import PROJECT, read_settings
+from retrieval.storage import json_sha256, sha256, write
 
 FILES = "train_index_file.json"
 CATEGORIES = "train_index_category.json"
@@ -81,13 +82,16 @@ def test_several_artifacts_are_made_together(store: Store) -> None:
 
 def test_the_manifest_records_origin(store: Store) -> None:
     fill(store)
-    assert json.loads((store.folder / "manifest.json").read_text())[FEATURES] == {
+    record = json.loads((store.folder / "manifest.json").read_text())[FEATURES]
+    seal = record.pop("record_sha256")
+    assert record == {
         "sha256": sha256(store.folder / FEATURES),
         "shape": [3, 4],
         "step": "02_mobilenetv2_features",
         "settings": {},
         "inputs": {FILES: sha256(store.folder / FILES)},
     }
+    assert seal == json_sha256([FEATURES, record])
 
 
 @pytest.mark.parametrize("settings, needs", [({"size": 224}, [FILES]), ({}, [])])
@@ -211,15 +215,66 @@ def test_nor_is_it_read_though_its_hash_fits(store: Store, problem: str) -> None
     fill(store)
     np.save(store.folder / FEATURES, BROKEN[problem], allow_pickle=True)
     manifest = store.manifest()
-    manifest[FEATURES]["sha256"] = sha256(store.folder / FEATURES)
+    record = manifest[FEATURES] | {"sha256": sha256(store.folder / FEATURES)}
+    del record["record_sha256"]
+    manifest[FEATURES] = record | {"record_sha256": json_sha256([FEATURES, record])}
     (store.folder / "manifest.json").write_text(json.dumps(manifest))
     problem = "is not a plain array" if problem == "object" else problem
     with pytest.raises(RetrievalError, match=f"{FEATURES} .*{problem}.*run notebook 02"):
         store.load(FEATURES)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"a": 1}', '{"a": {"sha256": ""}}', "\xff"])
-def test_a_damaged_manifest_stops_at_once(store: Store, content: str) -> None:
+def test_every_flipped_byte_of_the_manifest_is_noticed(store: Store) -> None:
+    fill(store)
+    path = store.folder / "manifest.json"
+    whole, names = path.read_bytes(), {FILES, FEATURES, FUSED}
+    for position in range(len(whole)):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        try:
+            assert store.manifest().keys() < names, whole[position - 20 : position + 20]
+            assert not store.is_intact() and any(verify(store.folder).values())
+        except RetrievalError as error:
+            assert "manifest.json is damaged" in str(error)
+
+
+def test_a_damaged_record_costs_its_own_artifact_only(store: Store) -> None:
+    fill(store)
+    path = store.folder / "manifest.json"
+    path.write_text(path.read_text().replace('"step": "02', '"step": "03'))
+    with pytest.raises(
+        RetrievalError, match=f"{FEATURES} has a damaged record in manifest.json: run notebook"
+    ):
+        store.load(FEATURES)
+    store.make(FILES, by=never, settings={"seed": 0})
+    store.make(FEATURES, by=lambda _: features(), needs=[FILES])
+    store.make(FUSED, by=never, needs=[FEATURES])
+
+
+def test_other_images_at_the_same_place_make_everything_stale(store: Store, tmp_path: Path) -> None:
+    for category in ("a", "b"):
+        (tmp_path / category).mkdir()
+        for number in range(5):
+            (tmp_path / category / f"{number}.jpg").touch()
+
+    def images() -> str:
+        return fingerprint(tmp_path, find_images(tmp_path))
+
+    Store(store.folder, {}).make("images.json", by=lambda _: {}, settings={"fingerprint": images()})
+    store.make(FEATURES, by=lambda _: features(), needs=["images.json"])
+    Store(store.folder, {}, tmp_path).load(FEATURES)
+    (tmp_path / "a" / "0.jpg").write_text("another")
+    with pytest.raises(RetrievalError) as error:
+        Store(store.folder, {}, tmp_path).load(FEATURES)
+    assert str(error.value) == (
+        f"artifacts/{FEATURES} rests on images.json, which was made from other images "
+        f"than are in {tmp_path} now: run notebook 01_split or `make`"
+    )
+    Store(store.folder, {}, tmp_path / "moved away").load(FEATURES)
+    assert not any(verify(store.folder).values())
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", "\xff"])
+def test_a_manifest_that_cannot_be_read_stops_at_once(store: Store, content: str) -> None:
     fill(store)
     (store.folder / "manifest.json").write_text(content, "latin-1")
     for action in (
@@ -229,41 +284,6 @@ def test_a_damaged_manifest_stops_at_once(store: Store, content: str) -> None:
     ):
         with pytest.raises(RetrievalError, match=r"manifest\.json is damaged: delete it and run `make`"):
             action()
-
-
-def write_half_and_raise(path: Path) -> None:
-    path.write_text("half")
-    raise ZeroDivisionError
-
-
-def fill_disk(path: Path) -> None:
-    path.write_text("half")
-    raise OSError(errno.ENOSPC, "No space left on device")
-
-
-@pytest.mark.parametrize(
-    "write, error", [(write_half_and_raise, ZeroDivisionError), (fill_disk, RetrievalError)]
-)
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, write, error) -> None:
-    path = tmp_path / "artifact.json"
-    path.write_text("old")
-    with pytest.raises(error):
-        write_atomically(path, write)
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_full_disk_is_said_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(
-        RetrievalError, match=r"artifact\.json could not be written \(No space left.*free space"
-    ):
-        write_atomically(tmp_path / "artifact.json", fill_disk)
-
-
-def test_a_folder_that_is_a_file_is_said_in_one_line(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(RetrievalError, match="could not be written"):
-        write_atomically(tmp_path / "file" / "artifact.json", Path.touch)
 
 
 def test_a_real_size_limit_leaves_the_old_artifact(store: Store) -> None:
@@ -300,13 +320,13 @@ def test_a_real_size_limit_leaves_the_old_artifact(store: Store) -> None:
 def test_an_interrupted_save_of_several_is_made_again(store: Store, monkeypatch) -> None:
     store.make(CATEGORIES, FILES, by=lambda _: ({"0": "a"}, {"0": "a/1.jpg"}))
 
-    def interrupt(path: Path, write) -> None:
+    def interrupt(path: Path, value) -> None:
         if path.name == FILES:
             raise KeyboardInterrupt
-        write_atomically(path, write)
+        write(path, value)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("retrieval.artifacts.write_atomically", interrupt)
+        patch.setattr("retrieval.artifacts.write", interrupt)
         store.make(CATEGORIES, FILES, by=lambda _: ({"0": "b"}, {"0": "b/1.jpg"}), settings={"new": 1})
     with pytest.raises(RetrievalError, match="is damaged"):
         store.load(CATEGORIES)

@@ -2,28 +2,29 @@
 
 `artifacts/manifest.json` holds, for every artifact, its SHA-256, shape, the step and settings that
 made it, and the SHA-256 of each artifact it was made from. That is what tells an artifact that can
-be reused from one that is missing, damaged or stale.
+be reused from one that is missing, damaged or stale. Each record carries a seal, the SHA-256 of
+itself: one that a flipped byte has changed counts as missing, with its artifact, and is made anew,
+while all others stay in use. Only a manifest that is no longer JSON stops everything.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
-from functools import partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from retrieval.dataset import find_images, fingerprint
 from retrieval.errors import RetrievalError
 from retrieval.settings import Settings, read_settings
+from retrieval.storage import json_sha256, read, sha256, write, write_atomically
 
 PARTS = ("train", "val", "test")
 
@@ -36,7 +37,6 @@ STEPS = {
     "06_rocchio_feedback": ("results/feedback*",),
     "04_kdtree_retrieval": ("results/*",),
 }
-RECORD = {"sha256", "shape", "step", "settings", "inputs"}
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,13 @@ class Store:
     Attributes:
         folder: where they are.
         settings: by name; an artifact made with another value of one of these is stale.
+        data: folder of the images; where it is given and exists, what was made from others than are
+            there now is stale. Looked at once, when first needed.
     """
 
     folder: Path
     settings: Mapping[str, Any]
+    data: Path | None = None
 
     def make(
         self,
@@ -112,7 +115,10 @@ class Store:
             RetrievalError: it is missing, damaged, stale, or not what its name promises.
         """
         self.check(name)
-        return _read(self.folder / name, name)
+        try:
+            return read(self.folder / name)
+        except ValueError as fault:
+            raise RetrievalError(f"artifacts/{name} {_remedy(name, str(fault))}") from None
 
     def features(self, features: str, part: str) -> np.ndarray:
         """`<features>_<part>.npy`, float32 `[n_images, dim]`, its rows in the order of `files`.
@@ -120,12 +126,11 @@ class Store:
         Raises:
             RetrievalError: as `load`, or the rows are not as many as the part's images.
         """
-        array = self.load(f"{features}_{part}.npy")
-        images = len(self.files(part))
+        name = f"{features}_{part}.npy"
+        array, images = self.load(name), len(self.files(part))
         if len(array) != images:
-            raise RetrievalError(
-                _remedy(f"{features}_{part}.npy", f"has {len(array)} rows for {images} images")
-            )
+            problem = _remedy(name, f"has {len(array)} rows for {images} images")
+            raise RetrievalError(f"artifacts/{name} {problem}")
         return array
 
     def categories(self, part: str) -> np.ndarray:
@@ -146,61 +151,84 @@ class Store:
         Raises:
             RetrievalError: it is missing, damaged or stale; names it and the notebook to run.
         """
-        if problem := self._damage(name) or self._stale(name):
-            raise RetrievalError(_remedy(name, problem))
-        return self.manifest()[name]
+        manifest = self.manifest()
+        if problem := self._damage(name, manifest) or self._stale(name, manifest):
+            raise RetrievalError(f"artifacts/{name} {problem}")
+        return manifest[name]
 
     def is_intact(self) -> bool:
         """Whether there are artifacts, and each still is the file that was written."""
-        names = self.manifest().keys()
-        return bool(names) and not any(self._damage(name) for name in names)
+        manifest, names = self.manifest(), self.records().keys()
+        return bool(names) and not any(self._damage(name, manifest) for name in names)
 
     def manifest(self) -> dict[str, Any]:
-        """The record of every artifact, by name.
+        """The record of every artifact, by name, but for those whose seal does not fit.
 
         Raises:
-            RetrievalError: it is damaged.
+            RetrievalError: it is damaged as a whole.
+        """
+        return {name: record for name, record in self.records().items() if _is_sealed(name, record)}
+
+    def records(self) -> dict[str, Any]:
+        """What the manifest says, its damaged records included.
+
+        Raises:
+            RetrievalError: it is damaged as a whole.
         """
         path = self.folder / "manifest.json"
-        if not path.exists():
+        try:
+            return dict(json.loads(path.read_text("utf-8")).items())
+        except FileNotFoundError:
             return {}
-        with suppress(AttributeError, ValueError):
-            manifest = json.loads(path.read_text("utf-8"))
-            if all(record.keys() == RECORD for record in manifest.values()):
-                return manifest
-        raise RetrievalError(f"{path} is damaged: delete it and run `make`, which makes everything anew")
+        except (AttributeError, OSError, ValueError):
+            raise RetrievalError(
+                f"{path} is damaged: delete it and run `make`, which makes everything anew"
+            ) from None
 
-    def _damage(self, name: str) -> str:
-        """Why an artifact is not the file that the manifest describes, or ""."""
-        path, record = self.folder / name, self.manifest().get(name)
-        if record is None or not path.is_file():
-            return "is missing"
-        return "" if sha256(path) == record["sha256"] else "is damaged or was changed by hand"
+    def _damage(self, name: str, manifest: Mapping[str, Any]) -> str:
+        """Why an artifact is not the file that the manifest describes, and the remedy, or ""."""
+        path = self.folder / name
+        if name not in manifest:
+            known = name in self.records()
+            return _remedy(name, "has a damaged record in manifest.json" if known else "is missing")
+        try:
+            intact = sha256(path) == manifest[name]["sha256"]
+        except FileNotFoundError:
+            return _remedy(name, "is missing")
+        except OSError as error:
+            return _remedy(name, f"cannot be read ({error.strerror})")
+        return "" if intact else _remedy(name, "is damaged or was changed by hand")
 
-    def _stale(self, name: str) -> str:
-        """Why an artifact no longer fits the settings or what it was made from, or ""."""
-        manifest = self.manifest()
+    def _stale(self, name: str, manifest: Mapping[str, Any]) -> str:
+        """Why an artifact no longer fits the settings, the images or its inputs, and the remedy, or ""."""
         record = manifest[name]
         for key, value in record["settings"].items():
             if key in self.settings and self.settings[key] != value:
-                return f"was made with {key}={value}, now {key}={self.settings[key]}"
+                return _remedy(name, f"was made with {key}={value}, now {key}={self.settings[key]}")
+            if key == "fingerprint" and self._images not in ("", value):
+                return _remedy(name, f"was made from other images than are in {self.data} now")
         for need, digest in record["inputs"].items():
             if need not in manifest or manifest[need]["sha256"] != digest:
-                return f"was made from another {need}"
-            if reason := self._stale(need):
+                return _remedy(name, f"was made from another {need}")
+            if reason := self._stale(need, manifest):
                 return f"rests on {need}, which {reason}"
         return ""
 
+    @cached_property
+    def _images(self) -> str:
+        """The fingerprint of the images in the data folder, or "" where there is no such folder."""
+        return fingerprint(self.data, find_images(self.data)) if self.data and self.data.is_dir() else ""
+
     def _is_current(self, name: str, settings: dict[str, Any], inputs: dict[str, str]) -> bool:
-        if self._damage(name) or self._stale(name):
+        manifest = self.manifest()
+        if self._damage(name, manifest) or self._stale(name, manifest):
             return False
-        record = self.manifest()[name]
+        record = manifest[name]
         return record["settings"] == json.loads(json.dumps(settings)) and record["inputs"] == inputs
 
     def _unfinished(self, name: str, settings: dict[str, Any], inputs: dict[str, str]) -> Path:
         """Where an artifact is prepared; another path for other settings or inputs."""
-        recipe = hashlib.sha256(json.dumps([settings, inputs], sort_keys=True).encode()).hexdigest()
-        path = self.folder / "unfinished" / name / recipe[:12]
+        path = self.folder / "unfinished" / name / json_sha256([name, settings, inputs])[:12]
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
@@ -209,14 +237,15 @@ class Store:
         manifest = self.manifest()
         for name, value in values.items():
             path = self.folder / name
-            write_atomically(path, partial(_write, value=value, name=name))
-            manifest[name] = {
+            write(path, value)
+            record = {
                 "sha256": sha256(path),
                 "shape": list(value.shape) if hasattr(value, "shape") else None,
                 "step": step_of(name),
                 "settings": settings,
                 "inputs": inputs,
             }
+            manifest[name] = record | {"record_sha256": json_sha256([name, record])}
         text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
         write_atomically(self.folder / "manifest.json", lambda file: file.write_text(text, "utf-8"))
 
@@ -224,49 +253,17 @@ class Store:
 def open_store(settings: Settings) -> Store:
     """The artifacts of the folder that the settings name."""
     watched = {key: value for key, value in asdict(settings).items() if key != "artifacts"}
-    return Store(settings.artifacts, watched | {"data": str(settings.data)})
+    return Store(settings.artifacts, watched | {"data": str(settings.data)}, settings.data)
 
 
 def step_of(name: str) -> str:
-    """The notebook that makes an artifact.
+    """The notebook that makes an artifact, or "" where none does.
 
     >>> step_of("siamese_cnn_train.npy")
     '03_siamese_encoders'
     """
-    return next(
-        step for step, patterns in STEPS.items() if any(fnmatch(name, pattern) for pattern in patterns)
-    )
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Lets `write` fill a temporary file beside `path`, then puts it in `path`'s place.
-
-    Raises:
-        RetrievalError: the disk is full or the folder cannot be written to.
-    """
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        temporary.replace(path)
-    except OSError as error:
-        # NumPy reports a full disk without an error number: the remedy has to cover both causes.
-        raise RetrievalError(
-            f"{path} could not be written ({error.strerror or error}): "
-            "check the disk's free space and the folder's permissions, then run again"
-        ) from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+    steps = (step for step, patterns in STEPS.items() if any(fnmatch(name, pattern) for pattern in patterns))
+    return next(steps, "")
 
 
 def verify(folder: Path) -> dict[str, str]:
@@ -278,7 +275,7 @@ def verify(folder: Path) -> dict[str, str]:
         RetrievalError: the manifest is damaged.
     """
     store = Store(folder, {})
-    return {name: _problem(store, name) for name in store.manifest()}
+    return {name: _problem(store, name) for name in store.records()}
 
 
 def _problem(store: Store, name: str) -> str:
@@ -290,53 +287,17 @@ def _problem(store: Store, name: str) -> str:
     return ""
 
 
+def _is_sealed(name: str, record: Any) -> bool:
+    """Whether a record is, to the letter, the one that was written for this artifact."""
+    if not isinstance(record, dict):
+        return False
+    content = {key: value for key, value in record.items() if key != "record_sha256"}
+    return record.get("record_sha256") == json_sha256([name, content])
+
+
 def _remedy(name: str, problem: str) -> str:
-    return f"artifacts/{name} {problem}: run notebook {step_of(name)} or `make`"
-
-
-def _write(path: Path, value: Any, name: str) -> None:
-    if path.suffix == ".npy":
-        if fault := _fault(value):
-            raise ValueError(f"{name} {fault}")
-        np.save(path, value, allow_pickle=False)
-    elif path.suffix == ".json":
-        path.write_text(json.dumps(value, indent=1, ensure_ascii=False), "utf-8")
-    elif path.suffix == ".csv":
-        value.to_csv(path, index=False)
-    else:
-        value.save(path)
-
-
-def _read(path: Path, name: str) -> Any:
-    if path.suffix == ".npy":
-        return _read_array(path, name)
-    if path.suffix == ".json":
-        return json.loads(path.read_text("utf-8"))
-    if path.suffix == ".csv":
-        import pandas
-
-        return pandas.read_csv(path)
-    # Only the steps that use an encoder pay for loading TensorFlow.
-    import keras
-
-    return keras.models.load_model(path, compile=False)
-
-
-def _read_array(path: Path, name: str) -> np.ndarray:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except ValueError:
-        raise RetrievalError(_remedy(name, "is not a plain array")) from None
-    if fault := _fault(array):
-        raise RetrievalError(_remedy(name, fault))
-    return array
-
-
-def _fault(array: np.ndarray) -> str:
-    """How an array breaks the contract, or ""."""
-    if array.dtype != np.float32 or array.ndim != 2 or not array.flags.c_contiguous:
-        return f"is {array.dtype} {list(array.shape)}, not C-contiguous float32 [n_images, dim]"
-    return "" if np.isfinite(array).all() else "holds NaN or infinite values"
+    step = step_of(name)
+    return f"{problem}: run notebook {step} or `make`" if step else f"{problem}: run `make`"
 
 
 def _main() -> None:

@@ -19,10 +19,11 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from retrieval.artifacts import Store, sha256, write_atomically
+from retrieval.artifacts import Store
 from retrieval.dataset import open_image
 from retrieval.errors import RetrievalError
 from retrieval.quietly import keras, tf
+from retrieval.storage import sha256, write_atomically
 
 SIZE = 224
 BATCH = 64

@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from PIL import Image
 
-from retrieval.artifacts import write_atomically
 from retrieval.dataset import category_of, open_image
+from retrieval.storage import write_atomically
 
 # Okabe and Ito's colours, told apart with every common colour vision.
 RIGHT, WRONG, QUERY = "#0072B2", "#D55E00", "#444444"

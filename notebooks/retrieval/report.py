@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrieval.artifacts import Store, open_store, write_atomically
+from retrieval.artifacts import Store, open_store
 from retrieval.errors import RetrievalError
 from retrieval.metrics import Scores, bootstrap_interval
 from retrieval.settings import read_settings
+from retrieval.storage import write_atomically
 
 METHODS = {
     "mobilenetv2": "MobileNetV2",

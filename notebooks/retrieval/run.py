@@ -15,9 +15,9 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbconvert import HTMLExporter
 
-from retrieval.artifacts import write_atomically
 from retrieval.errors import RetrievalError
 from retrieval.settings import read_settings
+from retrieval.storage import write_atomically
 
 
 class _Client(NotebookClient):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from retrieval.artifacts import open_store, sha256, write_atomically
+from retrieval.artifacts import open_store
 from retrieval.dataset import find_images, fingerprint, prepare
 from retrieval.errors import RetrievalError
 from retrieval.settings import Settings, read_settings
+from retrieval.storage import sha256, write_atomically
 
 
 def stamp(settings: Settings) -> Path:

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from retrieval.artifacts import write_atomically
 from retrieval.encoders import embed, unit
 from retrieval.features import preprocess
 from retrieval.metrics import precision_at
 from retrieval.quietly import keras, tf
 from retrieval.search import nearest
+from retrieval.storage import write_atomically
 from retrieval.triplets import (
     draw_batch,
     draw_crops,

@@ -1,0 +1,118 @@
+"""Single files: written as a whole or not at all, read as their suffix says, told apart by SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retrieval.errors import RetrievalError
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def json_sha256(value: Any) -> str:
+    """SHA-256 of JSON types, in hexadecimal, the same however they are laid out in a file."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
+    """Lets `write` fill a temporary file beside `path`, then puts it in `path`'s place.
+
+    It is on the disk before it takes the place: after a power cut there is the old file or the new one.
+
+    Raises:
+        RetrievalError: the disk is full or the folder cannot be written to.
+    """
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        # NumPy reports a full disk without an error number: the remedy has to cover both causes.
+        raise RetrievalError(
+            f"{path} could not be written ({error.strerror or error}): "
+            "check the disk's free space and the folder's permissions, then run again"
+        ) from None
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def write(path: Path, value: Any) -> None:
+    """Writes an array as `.npy`, JSON types as `.json`, a DataFrame as `.csv`, a model as `.keras`.
+
+    Raises:
+        RetrievalError: the disk is full or the folder cannot be written to.
+        ValueError: an array breaks the contract: C-contiguous float32 `[n_images, dim]`, all finite.
+    """
+    if path.suffix == ".npy" and (fault := _fault(value)):
+        raise ValueError(f"{path.name} {fault}")
+    write_atomically(path, partial(_write, value=value))
+
+
+def read(path: Path) -> Any:
+    """What `write` was given, its JSON types and column types as the file format keeps them.
+
+    Nothing in a file is ever executed: arrays are read without pickles, encoders without lambdas.
+
+    Raises:
+        ValueError: the file is not what its suffix promises, or an array breaks the contract; says how.
+    """
+    if path.suffix == ".npy":
+        return _read_array(path)
+    if path.suffix == ".json":
+        return json.loads(path.read_text("utf-8"))
+    if path.suffix == ".csv":
+        import pandas
+
+        return pandas.read_csv(path)
+    # Only the steps that use an encoder pay for loading TensorFlow.
+    import keras
+
+    return keras.models.load_model(path, compile=False)
+
+
+def _write(path: Path, value: Any) -> None:
+    if path.suffix == ".npy":
+        np.save(path, value, allow_pickle=False)
+    elif path.suffix == ".json":
+        path.write_text(json.dumps(value, indent=1, ensure_ascii=False), "utf-8")
+    elif path.suffix == ".csv":
+        value.to_csv(path, index=False)
+    else:
+        value.save(path)
+
+
+def _read_array(path: Path) -> np.ndarray:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (EOFError, ValueError):
+        raise ValueError("is not a plain array") from None
+    if fault := _fault(array):
+        raise ValueError(fault)
+    return array
+
+
+def _fault(array: np.ndarray) -> str:
+    """How an array breaks the contract, or ""."""
+    if array.dtype != np.float32 or array.ndim != 2 or not array.flags.c_contiguous:
+        return f"is {array.dtype} {list(array.shape)}, not C-contiguous float32 [n_images, dim]"
+    return "" if np.isfinite(array).all() else "holds NaN or infinite values"
