@@ -4,6 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy.stats import ortho_group
 
 from retrieval import feedback
 
@@ -69,6 +73,19 @@ def assert_as_slow(found: feedback.Rounds, collection, **options):
     np.testing.assert_allclose(found.baseline_residual, baseline)
 
 
+@given(
+    hnp.arrays(float, st.tuples(st.integers(0, 5), st.just(3)), elements=st.integers(-9, 9)),
+    hnp.arrays(float, st.tuples(st.integers(0, 5), st.just(3)), elements=st.integers(-9, 9)),
+    st.tuples(st.floats(0, 2), st.floats(0, 2), st.floats(0, 2)),
+)
+def test_rocchio_is_the_slow_version(relevant, irrelevant, weights):
+    query, (alpha, beta, gamma) = np.array([2.0, -4.0, 0.5]), weights
+    right, wrong = slow_mean(relevant.tolist(), 3), slow_mean(irrelevant.tolist(), 3)
+    moved = feedback.rocchio(query, relevant, irrelevant, alpha=alpha, beta=beta, gamma=gamma)
+    expected = [alpha * q + beta * r - gamma * w for q, r, w in zip(query, right, wrong, strict=True)]
+    np.testing.assert_allclose(moved, expected, atol=1e-12)
+
+
 def test_rocchio_by_hand():
     query, relevant, irrelevant = (
         np.array([2.0, 4.0]),
@@ -96,14 +113,37 @@ def test_the_defaults_are_the_reported_ones():
     np.testing.assert_array_equal(feedback.simulate(*collection, rounds=2).precision, by_name.precision)
 
 
-@pytest.mark.parametrize("judged", [10, 4, 13])
-@pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("weights", [(1.0, 0.75, 0.15), (0.3, 1.0, 0.5)])
-def test_simulate_is_the_slow_loop(seed: int, weights: tuple[float, float, float], judged: int):
-    collection = a_collection(seed)
-    found = feedback.simulate(*collection, rounds=3, judged=judged, weights=weights)
-    assert found.precision.shape == found.residual.shape == found.baseline_residual.shape == (4, 9)
-    assert_as_slow(found, collection, rounds=3, judged=judged, weights=weights)
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 3),
+    st.integers(1, 13),
+    st.sampled_from([(1.0, 0.75, 0.15), (0.3, 1.0, 0.5)]),
+    st.booleans(),
+)
+def test_simulate_is_the_slow_loop(seed, rounds, judged, weights, with_copies):
+    index, *others = a_collection(seed, n=judged * (rounds + 1) + seed % 20)
+    if with_copies:  # equal distances, also between categories
+        index = index[np.random.default_rng(seed).integers(0, len(index), len(index))]
+    found = feedback.simulate(index, *others, rounds=rounds, judged=judged, weights=weights)
+    assert found.precision.shape == found.residual.shape == found.baseline_residual.shape == (rounds + 1, 9)
+    assert_as_slow(found, (index, *others), rounds=rounds, judged=judged, weights=weights)
+
+
+def test_neither_a_rotation_nor_the_order_of_index_and_queries_matters():
+    index, categories, queries, asked = a_collection(5)
+    rng = np.random.default_rng(5)
+    order, turn, rotation = (
+        rng.permutation(len(index)),
+        rng.permutation(len(queries)),
+        ortho_group(4, 4).rvs(),
+    )
+    before = feedback.simulate(index, categories, queries, asked, rounds=3)
+    after = feedback.simulate(
+        (index @ rotation)[order], categories[order], (queries @ rotation)[turn], asked[turn], rounds=3
+    )
+    for name in ("precision", "residual", "baseline_residual"):
+        np.testing.assert_array_equal(getattr(after, name), getattr(before, name)[:, turn])
 
 
 def test_simulate_until_the_index_is_used_up():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,16 +20,29 @@ def features(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(3, 2, size=shape).astype(np.float32)
 
 
+# Two columns of values that are zero or far enough from it to be squared in float32.
+VALUES = st.floats(-1000, 1000, width=32).map(lambda x: x if abs(x) > 1e-3 else 0.0)
+ROWS = st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=5)
+
+
+def slow_unit(row: Sequence[float]) -> list[float]:
+    length = math.hypot(*row)
+    return [x / length if length else x for x in row]
+
+
 def test_min_max_fills_the_unit_interval_as_a_whole() -> None:
     train = np.array([[-2.0, 0.0], [6.0, 2.0]], np.float32)
     scaled = fusion.min_max(train, fusion.value_range(train))
     np.testing.assert_allclose(scaled, [[0, 0.25], [1, 0.5]])  # a column alone does not reach 1
+
+
+@given(ROWS, ROWS.filter(lambda rows: np.ptp(rows) > 0.01))
+def test_other_parts_are_scaled_by_the_range_of_train(rows, train):
+    low, high = fusion.value_range(np.array(train))
+    assert (low, high) == (min(map(min, train)), max(map(max, train)))
+    scaled = fusion.min_max(np.array(rows), (low, high))
     assert scaled.dtype == np.float32
-
-
-def test_other_parts_are_scaled_by_the_range_of_train() -> None:
-    scaled = fusion.min_max(np.array([[-4.0, 8.0]], np.float32), (-2.0, 6.0))
-    np.testing.assert_allclose(scaled, [[-0.25, 1.25]])
+    np.testing.assert_allclose(scaled, [[(x - low) / (high - low) for x in row] for row in rows], rtol=1e-6)
 
 
 def test_min_max_keeps_the_order_of_distances() -> None:
@@ -40,14 +56,12 @@ def test_constant_features_have_no_range() -> None:
         fusion.value_range(np.full((3, 2), 2.5))
 
 
-def test_l2_normalise() -> None:
-    rows = features(20, 7)
-    rows[4] = 0
-    unit = fusion.l2_normalise(rows)
-    lengths = np.linalg.norm(unit, axis=1)
-    assert unit.dtype == np.float32 and lengths[4] == 0
-    np.testing.assert_allclose(np.delete(lengths, 4), 1, rtol=1e-6)
-    np.testing.assert_allclose(unit * np.linalg.norm(rows, axis=1, keepdims=True), rows, rtol=1e-5)
+@given(ROWS)
+def test_l2_normalise_is_the_slow_version(rows):
+    unit = fusion.l2_normalise(np.array(rows))
+    assert unit.dtype == np.float32
+    np.testing.assert_allclose(unit, [slow_unit(row) for row in rows], rtol=1e-6)
+    assert fusion.l2_normalise(np.zeros((2, 3))).tolist() == [[0, 0, 0]] * 2
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -64,6 +78,18 @@ def test_concatenate_joins_corresponding_rows(order: str) -> None:
 def test_parts_of_different_length_are_refused(join) -> None:
     with pytest.raises(ValueError, match="match exactly"):
         join(features(5, 3), features(4, 3))
+
+
+@given(st.lists(st.tuples(VALUES, VALUES, VALUES), min_size=1, max_size=5), st.floats(0, 1))
+def test_weighted_is_the_slow_version(rows, weight):
+    fused = fusion.weighted(np.array(rows)[:, :2], np.array(rows)[:, 2:], weight)
+    assert fused.dtype == np.float32 and fused.flags.c_contiguous
+    expected = [
+        [math.sqrt(weight) * x for x in slow_unit(row[:2])]
+        + [math.sqrt(1 - weight) * x for x in slow_unit(row[2:])]
+        for row in rows
+    ]
+    np.testing.assert_allclose(fused, expected, rtol=1e-6, atol=1e-7)
 
 
 @settings(max_examples=50)
@@ -107,6 +133,24 @@ def test_weight_curve_measures_validation_against_train() -> None:
         rank_blocks(*map(fusion.l2_normalise, (train[1], val[1]))), train_categories, val_categories
     )
     assert curve.iloc[1, 1:].tolist() == pytest.approx([alone.accuracy, alone.map, alone.anmrr])
+
+
+def slow_best_weight(rows: list[tuple[float, float, float]]) -> float:
+    alone = min(anmrr for weight, _, anmrr in rows if weight in (0, 1))
+    best, highest = None, -1.0
+    for weight, accuracy, anmrr in rows:
+        if anmrr <= alone and accuracy > highest:
+            best, highest = weight, accuracy
+    return best
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=8))
+def test_the_best_weight_is_that_of_the_slow_version(measured):
+    """Few values, so that weights tie in either figure."""
+    curve = pd.DataFrame(measured, columns=["accuracy", "anmrr"]) / 3
+    curve.insert(0, "weight", np.linspace(0, 1, len(measured)))
+    assert fusion.best_weight(curve) == slow_best_weight(curve.to_numpy().tolist())
 
 
 def test_the_best_weight_costs_nothing_in_anmrr():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+from collections import Counter
+from fractions import Fraction
 from itertools import product
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import bootstrap
+from scipy.stats import bootstrap, ortho_group
 
 from retrieval import metrics
 from retrieval.search import rank_blocks
@@ -21,6 +23,20 @@ from retrieval.search import rank_blocks
 # Relevance of full rankings: some rows of equal length, each with something relevant.
 RELEVANT = st.integers(1, 30).flatmap(
     lambda n: st.lists(st.lists(st.booleans(), min_size=n, max_size=n).filter(any), min_size=1, max_size=5)
+)
+
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+# The categories of some queries, and of as many images retrieved for each.
+CATEGORIES = st.sampled_from(["ant", "bee", "cat", "dog"])
+RETRIEVED = st.tuples(st.integers(1, 6), st.integers(1, 4)).flatmap(
+    lambda shape: st.tuples(
+        st.lists(CATEGORIES, min_size=shape[0], max_size=shape[0]),
+        st.lists(
+            st.lists(CATEGORIES, min_size=shape[1], max_size=shape[1]), min_size=shape[0], max_size=shape[0]
+        ),
+    )
 )
 
 
@@ -44,6 +60,26 @@ def a_ranking(length: int, *ranks: int) -> np.ndarray:
     return np.isin(np.arange(1, length + 1), ranks)[np.newaxis]
 
 
+def a_collection(seed: int, n_queries: int = 9) -> tuple[np.ndarray, ...]:
+    """Features and categories of an index of 40 and of queries: three clusters that overlap."""
+    rng = np.random.default_rng(seed)
+    codes = np.append(np.arange(3), rng.integers(0, 3, 37 + n_queries))
+    features = rng.normal(size=(3, 5))[codes] + rng.normal(size=(len(codes), 5))
+    categories = np.array(["ant", "bee", "cat"])[codes]
+    return features[:40], categories[:40], features[40:], categories[40:]
+
+
+def searched(
+    index: np.ndarray, categories: np.ndarray, queries: np.ndarray, queried: np.ndarray
+) -> np.ndarray:
+    """Precision at 1, 3 and 10, average precision and NMRR, `[5, n_queries]`."""
+    return by_query(metrics.evaluate(rank_blocks(index, queries), categories, queried))
+
+
+def by_query(scores: metrics.Scores) -> np.ndarray:
+    return np.stack([*scores.precision.values(), scores.average_precision, scores.nmrr])
+
+
 @given(RELEVANT, st.integers(1, 30))
 def test_precision_is_that_of_the_slow_version(rows, k):
     k = min(k, len(rows[0]))
@@ -65,21 +101,59 @@ def test_nmrr_is_that_of_the_slow_version(rows, more):
     assert (values >= 0).all() and (values <= 1).all()
 
 
-def test_a_perfect_ranking() -> None:
-    relevant = a_ranking(40, 1, 2, 3)
-    assert metrics.average_precision(relevant) == 1
-    assert metrics.nmrr(relevant, ng_max=7) == 0
+def test_average_precision_by_hand() -> None:
+    assert metrics.average_precision(a_ranking(40, 1, 2, 3)) == 1
+    assert metrics.average_precision(a_ranking(40, 40)) == pytest.approx(1 / 40)
+    assert metrics.average_precision(a_ranking(9, 2, 3, 9)) == pytest.approx((1 / 2 + 2 / 3 + 3 / 9) / 3)
 
 
-def test_nothing_found() -> None:
-    assert metrics.nmrr(a_ranking(40, 13, 14, 40), ng_max=7) == 1  # K = min(12, 14)
-    assert metrics.nmrr(a_ranking(40, 12, 14, 40), ng_max=7) < 1
-    assert metrics.nmrr(a_ranking(40, 7, 8, 40), ng_max=3) == 1  # K = min(12, 6)
+@pytest.mark.parametrize(
+    ("ranks", "ng_max", "expected"),
+    [
+        # NG = 1, so (AVR - 1) / (1.25 K - 1); K = min(4, 4) = 4, and 1.25 K = 5.
+        ([1], 2, 0),
+        ([2], 2, 1 / 4),
+        ([4], 2, 3 / 4),  # at K
+        ([5], 2, 1),  # at K + 1, counted as 5
+        ([40], 2, 1),  # likewise
+        # All categories of one image: K = min(4, 2) = 2, and 1.25 K = 2.5.
+        ([2], 1, 2 / 3),
+        ([3], 1, 1),
+        # NG = 2, so (AVR - 1.5) / (1.25 K - 1.5); K = min(8, 20) = 8, and 1.25 K = 10.
+        ([1, 2], 10, 0),
+        ([1, 8], 10, (4.5 - 1.5) / 8.5),  # at K
+        ([1, 9], 10, (5.5 - 1.5) / 8.5),  # at K + 1, counted as 10: AVR = (1 + 10) / 2
+        ([9, 10], 10, 1),
+        # The same ranks, but the largest category has 3: K = min(8, 6) = 6, and 1.25 K = 7.5.
+        ([1, 2], 3, 0),
+        ([1, 6], 3, (3.5 - 1.5) / 6),  # at K
+        ([1, 7], 3, (4.25 - 1.5) / 6),  # at K + 1, counted as 7.5: AVR = (1 + 7.5) / 2
+        ([1, 8], 3, (4.25 - 1.5) / 6),
+        ([7, 8], 3, 1),
+        # NG = 3, so (AVR - 2) / (1.25 K - 2); found partly, K = min(12, 14) = 12, and 1.25 K = 15.
+        ([2, 5, 12], 7, (19 / 3 - 2) / 13),
+        ([2, 5, 13], 7, (22 / 3 - 2) / 13),
+        ([12, 14, 40], 7, (14 - 2) / 13),
+        ([13, 14, 40], 7, 1),
+        # NG is ng_max, as in categories of one size: K = 2 NG = 6, and 1.25 K = 7.5.
+        ([4, 5, 6], 3, (5 - 2) / 5.5),
+        ([4, 5, 7], 3, (5.5 - 2) / 5.5),
+    ],
+)
+def test_nmrr_by_hand(ranks: list[int], ng_max: int, expected: float) -> None:
+    assert metrics.nmrr(a_ranking(40, *ranks), ng_max=ng_max) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(("rank", "expected"), [(1, 0), (2, 1 / 4), (4, 3 / 4), (5, 1), (9, 1)])
-def test_nmrr_of_a_category_of_one(rank: int, expected: float) -> None:
-    assert metrics.nmrr(a_ranking(9, rank), ng_max=2) == pytest.approx(expected)  # (rank - 1) / (5 - 1)
+def test_anmrr_of_categories_of_different_size_by_hand() -> None:
+    """One "a" and three "b" in the index, so that ng_max is 3 and K = 4 for "a" and 6 for "b"."""
+    categories, queried = np.array(list("abbbcccccc")), np.array(["a", "b"])
+    rankings = np.array([[9, 8, 7, 0, 1, 2, 3, 4, 5, 6], [1, 2, 9, 8, 7, 6, 3, 0, 4, 5]])
+    scores = metrics.evaluate([rankings], categories, queried)
+    # Rank 4 of K = 4: (4 - 1) / (5 - 1). Ranks 1, 2 and 7, counted as 7.5: (3.5 - 2) / (7.5 - 2).
+    assert scores.nmrr == pytest.approx([3 / 4, 3 / 11])
+    assert scores.anmrr == pytest.approx((3 / 4 + 3 / 11) / 2)
+    # Alone, "a" is of the largest category: K = 2, and rank 4 is no longer found.
+    assert metrics.evaluate([rankings[:1]], categories, queried[:1]).nmrr == 1
 
 
 def test_what_is_undefined_is_refused() -> None:
@@ -96,12 +170,12 @@ def test_what_is_undefined_is_refused() -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 7))
-def test_evaluate_is_that_of_the_slow_versions_whatever_the_blocks(seed, block):
+@given(SEEDS, st.integers(3, 25), st.integers(1, 7))
+def test_evaluate_is_that_of_the_slow_versions_whatever_the_blocks(seed, n, block):
     rng = np.random.default_rng(seed)
-    index = rng.choice(["ant", "bee", "cicada"], 25, p=[0.6, 0.3, 0.1])
+    index = rng.choice(["ant", "bee", "cicada"], n, p=[0.6, 0.3, 0.1])
     queries = rng.choice(np.unique(index), 7)
-    rankings = np.array([rng.permutation(25) for _ in queries])
+    rankings = np.array([rng.permutation(n) for _ in queries])
     blocks = (rankings[start : start + block] for start in range(0, 7, block))
     scores = metrics.evaluate(blocks, index, queries)
 
@@ -109,23 +183,97 @@ def test_evaluate_is_that_of_the_slow_versions_whatever_the_blocks(seed, block):
     ng_max = max(map(sum, rows))
     np.testing.assert_allclose(scores.nmrr, [slow_nmrr(row, ng_max) for row in rows], atol=1e-12)
     np.testing.assert_allclose(scores.average_precision, [slow_average_precision(row) for row in rows])
-    for k in (1, 3, 10):
-        np.testing.assert_allclose(scores.precision[k], [sum(row[:k]) / k for row in rows])
+    assert scores.precision.keys() == {1, 3, 10}
+    for k, precision in scores.precision.items():
+        np.testing.assert_allclose(precision, [sum(row[:k]) / min(k, n) for row in rows])
     assert scores.accuracy == pytest.approx(sum(sum(row[:3]) for row in rows) / 21)
     assert (scores.map, scores.anmrr) == (scores.average_precision.mean(), scores.nmrr.mean())
 
 
-def test_neither_the_order_of_the_index_nor_the_scale_of_features_matters() -> None:
-    rng = np.random.default_rng(3)
-    index, queries = rng.normal(size=(60, 8)), rng.normal(size=(9, 8))
-    categories, queried = rng.choice(["ant", "bee"], 60), rng.choice(["ant", "bee"], 9)
-    order = rng.permutation(60)
-    before = metrics.evaluate(rank_blocks(index, queries), categories, queried)
-    shuffled = metrics.evaluate(rank_blocks(index[order], queries, block=4), categories[order], queried)
-    scaled = metrics.evaluate(rank_blocks(3.7 * index, 3.7 * queries), categories, queried)
-    for after in (shuffled, scaled):
-        np.testing.assert_array_equal(after.average_precision, before.average_precision)
-        np.testing.assert_array_equal(after.nmrr, before.nmrr)
+@settings(max_examples=20, deadline=None)
+@given(SEEDS)
+def test_the_order_of_index_and_queries_does_not_matter(seed):
+    index, categories, queries, queried = a_collection(seed)
+    rng = np.random.default_rng(seed)
+    order, turn = rng.permutation(len(index)), rng.permutation(len(queries))
+    rankings = rank_blocks(index[order], queries[turn], block=4)
+    shuffled = by_query(metrics.evaluate(rankings, categories[order], queried[turn]))
+    np.testing.assert_array_equal(shuffled, searched(index, categories, queries, queried)[:, turn])
+
+
+MOTIONS = {
+    "scaled": lambda rows: 3.7 * rows,
+    "shifted": lambda rows: rows + 11.3,
+    "rotated": lambda rows: rows @ ortho_group(rows.shape[1], seed=4).rvs(),
+}
+
+
+@pytest.mark.parametrize("moved", MOTIONS.values(), ids=MOTIONS)
+@settings(max_examples=10, deadline=None)
+@given(seed=SEEDS)
+def test_scaling_shifting_and_rotating_all_features_change_nothing(moved, seed):
+    index, categories, queries, queried = a_collection(seed)
+    before = searched(index, categories, queries, queried)
+    np.testing.assert_array_equal(searched(moved(index), categories, moved(queries), queried), before)
+
+
+@settings(max_examples=20, deadline=None)
+@given(SEEDS)
+def test_a_copy_of_the_query_in_the_index_comes_first_and_adds_to_ng(seed):
+    index, categories, queries, queried = a_collection(seed, n_queries=1)
+    row = categories[next(rank_blocks(index, queries))[0]] == queried
+    with_copy = np.append(index, queries, axis=0), np.append(categories, queried)
+    p1, _, _, ap, nmrr = searched(*with_copy, queries, queried)
+    assert p1 == 1
+    # The i-th relevant of before, at rank r, is now the (i + 1)-th, at rank r + 1.
+    ranks = np.flatnonzero(row) + 1
+    later = [(i + 1) / (rank + 1) for i, rank in enumerate(ranks, start=1)]
+    assert ap == pytest.approx((1 + sum(later)) / (len(ranks) + 1))
+    assert ap >= metrics.average_precision(row[np.newaxis])
+    assert nmrr == pytest.approx(slow_nmrr([True, *row], len(ranks) + 1), abs=1e-12)
+
+
+@settings(max_examples=20, deadline=None)
+@given(SEEDS)
+def test_irrelevant_images_behind_all_others_count_only_where_they_widen_k(seed):
+    index, categories, queries, queried = a_collection(seed)
+    queried[0] = "ant"
+    before = searched(index, categories, queries, queried)
+    behind = np.append(index, index + 1000, axis=0)
+    unasked = np.append(categories, np.repeat("dog", len(index)))
+    np.testing.assert_array_equal(searched(behind, unasked, queries, queried), before)
+
+    # Of a category that is asked for, they make it the largest: K is 4 NG for the others.
+    asked = np.append(categories, np.repeat("ant", len(index)))
+    after, others = searched(behind, asked, queries, queried), queried != "ant"
+    np.testing.assert_array_equal(after[:-1, others], before[:-1, others])
+    relevant = categories[np.concatenate(list(rank_blocks(index, queries)))] == queried[:, np.newaxis]
+    wider = [slow_nmrr(row, len(asked)) for row in relevant[others].tolist()]
+    np.testing.assert_allclose(after[-1, others], wider, atol=1e-12)
+
+
+def test_equal_distances_count_in_the_order_of_positions() -> None:
+    copies = np.zeros((4, 2))
+    p1, p3, _, ap, nmrr = searched(copies, np.array(list("baba")), copies[:1], np.array(["a"]))
+    assert (p1, p3, ap) == (0, pytest.approx(1 / 3), (1 / 2 + 2 / 4) / 2)
+    assert nmrr == pytest.approx((3 - 1.5) / (5 - 1.5))  # ranks 2 and 4, K = 4
+
+
+@settings(max_examples=20, deadline=None)
+@given(SEEDS, st.permutations(["ant", "bee", "cat", "emu", "fox"]))
+def test_the_names_of_categories_do_not_matter(seed, names):
+    index, categories, queries, queried = a_collection(seed)
+    rename = np.vectorize(dict(zip(["ant", "bee", "cat"], names, strict=False)).get)
+    before = searched(index, categories, queries, queried)
+    np.testing.assert_array_equal(searched(index, rename(categories), queries, rename(queried)), before)
+
+    retrieved = categories[next(rank_blocks(index, queries))][:, :3]
+    report = metrics.category_report(queried, retrieved)
+    renamed = metrics.category_report(rename(queried), rename(retrieved))
+    np.testing.assert_array_equal(renamed.loc[rename(report.index)], report)
+    counts = metrics.confusion(queried, retrieved)
+    recounted = metrics.confusion(rename(queried), rename(retrieved))
+    np.testing.assert_array_equal(recounted.loc[rename(counts.index), rename(counts.columns)], counts)
 
 
 @pytest.mark.parametrize("shape", [(1, 10), (3, 10), (2, 9)])
@@ -151,19 +299,36 @@ def test_category_report_by_hand() -> None:
     pd.testing.assert_frame_equal(report, expected, check_index_type=False, check_column_type=False)
 
 
-def test_categories_of_equal_f1_are_ordered_by_name() -> None:
-    names = np.array(["fox", "ant", "dog", "bee"])
-    retrieved = np.array([["fox"], ["ant"], ["bee"], ["dog"]])
-    assert metrics.category_report(names, retrieved).index.tolist() == ["ant", "fox", "bee", "dog"]
+@settings(max_examples=60, deadline=None)
+@given(RETRIEVED)
+def test_category_report_is_that_of_the_slow_version(pairs):
+    queried, retrieved = pairs
+    report = metrics.category_report(np.array(queried), np.array(retrieved))
+    rows = []
+    for name in set(queried):
+        asked = [got for query, got in zip(queried, retrieved, strict=True) if query == name]
+        right, of_it = sum(got.count(name) for got in asked), sum(got.count(name) for got in retrieved)
+        pairs_of_it = sum(map(len, asked))
+        f1 = Fraction(2 * right, of_it + pairs_of_it)
+        rows.append((-f1, name, right / max(of_it, 1), right / pairs_of_it, len(asked)))
+    expected = [(name, precision, recall, -f1, n) for f1, name, precision, recall, n in sorted(rows)]
+    assert report.columns.tolist() == ["precision", "recall", "f1", "queries"]
+    assert report.index.name == "category"
+    assert report.index.tolist() == [name for name, *_ in expected]
+    np.testing.assert_allclose(report, [[float(value) for value in values] for _, *values in expected])
 
 
-def test_confusion_counts_every_pair() -> None:
-    queried = np.array(["yak", "bee", "yak"])
-    retrieved = np.array([["yak", "ant"], ["yak", "yak"], ["ant", "ant"]])
-    counts = metrics.confusion(queried, retrieved)
-    assert counts.index.tolist() == ["bee", "yak"]
-    assert counts.columns.tolist() == ["ant", "bee", "yak"]  # also bee, which was never retrieved
-    assert counts.to_numpy().tolist() == [[0, 0, 2], [3, 0, 1]]
+@settings(max_examples=60, deadline=None)
+@given(RETRIEVED)
+def test_confusion_is_that_of_the_slow_version(pairs):
+    queried, retrieved = pairs
+    counts = metrics.confusion(np.array(queried), np.array(retrieved))
+    assert counts.index.tolist() == sorted(set(queried))
+    assert counts.columns.tolist() == sorted(set(queried).union(*retrieved))
+    assert (counts.index.name, counts.columns.name) == ("query", "retrieved")
+    tally = Counter((query, name) for query, got in zip(queried, retrieved, strict=True) for name in got)
+    for query in counts.index:
+        assert counts.loc[query].to_dict() == {name: tally[query, name] for name in counts.columns}
 
 
 def test_bootstrap_interval_is_that_of_scipy() -> None:

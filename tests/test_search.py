@@ -68,6 +68,20 @@ def test_full_rankings_are_those_of_the_slow_search_whatever_the_block(points, a
     assert np.concatenate(blocks).tolist() == expected
 
 
+@settings(max_examples=60, deadline=None)
+@given(points=POINTS, asked=POINTS, scale=st.sampled_from([0.25, 3, 1000]), shift=st.integers(-1000, 1000))
+def test_ties_survive_scaling_shifting_and_quarter_turns(points, asked, scale, shift):
+    def moved(rows: np.ndarray) -> np.ndarray:
+        return scale * rows[:, ::-1] * [-1, 1] + shift
+
+    index, queries = np.array(points), np.array(asked)
+    expected = next(rank_blocks(index, queries))
+    np.testing.assert_array_equal(next(rank_blocks(moved(index), moved(queries))), expected)
+    for method in METHODS:
+        _, positions = nearest(moved(index), moved(queries), len(index), method=method)
+        np.testing.assert_array_equal(positions, expected)
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("k", [1, 5, 30])
 def test_blocks_do_not_show(small_blocks: None, method: str, k: int) -> None:
