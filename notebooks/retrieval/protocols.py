@@ -124,8 +124,8 @@ def _feedback(vectors: np.ndarray, categories: np.ndarray, parts: np.ndarray) ->
 def _main() -> None:
     settings = read_settings()
     store = open_store(settings)
-    inspection = audit.from_json(store.load("images.json"))
     vectors = store.load("mobilenetv2_all.npy")
+    inspection = audit.from_json(store.load("images.json"))
     groups = audit.duplicate_groups(inspection.files, audit.duplicate_pairs(inspection))
     repeated = repeat(vectors, inspection.files, groups if settings.split == "grouped" else None)
     data, weights = store.load("dataset.json"), store.load("weights.json")

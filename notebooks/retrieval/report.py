@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from retrieval.artifacts import Store, open_store
+from retrieval.comparison import intervals
 from retrieval.errors import RetrievalError
-from retrieval.metrics import Scores, bootstrap_interval
+from retrieval.metrics import CUTOFFS
 from retrieval.settings import read_settings
 from retrieval.storage import write_atomically
 
@@ -39,23 +40,23 @@ def load_reported() -> dict[str, Any]:
     return json.loads(Path(__file__).with_name("reported.json").read_text("utf-8"))
 
 
-def result(scores: Scores, categories: pd.DataFrame, context: Mapping[str, Any]) -> dict[str, Any]:
+def result(queries: pd.DataFrame, categories: pd.DataFrame, context: Mapping[str, Any]) -> dict[str, Any]:
     """A method's figures, as JSON types.
 
     Args:
-        scores: of every query, with precision at 3.
+        queries: as `comparison.query_table`.
         categories: indexed by category, with the columns precision, recall and f1, best f1 first.
         context: `queries`, `index_size`, `split`, `seed`, `data`, `weights`, and anything else that
             tells what the figures belong to; kept as it is.
     """
+    measured = intervals(queries, seed=context["seed"])
+    figures = {}
+    for key, measure in (("accuracy", f"P@{K}"), ("anmrr", "ANMRR"), ("map", "mAP")):
+        value, low, high = measured.loc[measure].tolist()
+        figures |= {key: value, f"{key}_interval": [low, high]}
     return {
-        "accuracy": float(scores.accuracy),
-        "accuracy_interval": [
-            float(end) for end in bootstrap_interval(scores.precision[K], seed=context["seed"])
-        ],
-        "anmrr": float(scores.anmrr),
-        "map": float(scores.map),
-        "precision_at": {str(k): float(precision.mean()) for k, precision in scores.precision.items()},
+        **figures,
+        "precision_at": {str(k): float(queries[f"precision_at_{k}"].mean()) for k in CUTOFFS},
         "best_categories": _records(categories.head(SHOWN)),
         "worst_categories": _records(categories.iloc[::-1].head(SHOWN)),
         **context,
@@ -71,7 +72,9 @@ def summary(results: Mapping[str, Result], reported: Mapping[str, Any]) -> pd.Da
 
     Returns:
         One row per method, in the order of `METHODS`, then by name. Columns (measure, "reported" |
-        "reproduced" | "difference"); only "reproduced" where the data are not the original's.
+        "reproduced" | "low" | "high" | "difference"), low and high being the ends of the 95 % interval
+        of what was reproduced; without "reported" and "difference" where the data are not the
+        original's.
     """
     order = [name for name in METHODS if name in results] + sorted(set(results) - set(METHODS))
     columns = {}
@@ -80,10 +83,15 @@ def summary(results: Mapping[str, Result], reported: Mapping[str, Any]) -> pd.Da
         ours = pd.Series([results[name][key] for name in order], dtype=float) * unit
         columns[measure, "reported"] = theirs
         columns[measure, "reproduced"] = ours
+        for end, side in enumerate(("low", "high")):
+            ends_of = [results[name][f"{key}_interval"][end] for name in order]
+            columns[measure, side] = pd.Series(ends_of, dtype=float) * unit
         columns[measure, "difference"] = ours - theirs
     table = pd.DataFrame(columns)
     table.index = pd.Index([_title(name) for name in order], name="method")
-    return table if _is_comparable(results) else table.xs("reproduced", axis=1, level=1, drop_level=False)
+    if _is_comparable(results):
+        return table
+    return table.drop(columns=["reported", "difference"], level=1)
 
 
 def ends(table: pd.DataFrame) -> pd.DataFrame:
@@ -138,7 +146,10 @@ def read_results(store: Store) -> tuple[dict[str, Result], list[str]]:
 
 
 def to_text(table: pd.DataFrame) -> str:
-    """The summary for a terminal: accuracy to 2 digits, ANMRR to 3, differences with their sign."""
+    """The summary for a terminal: accuracy to 2 digits, ANMRR to 3, differences with their sign.
+
+    "low" and "high" are the ends of 95 % intervals.
+    """
     return _rounded(table).to_string()
 
 
