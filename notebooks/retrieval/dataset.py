@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
+import stat
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +21,25 @@ from retrieval.errors import RetrievalError
 from retrieval.settings import PROJECT
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+FILE_BYTES = 256 * 2**20
+# The shorter side down to which a JPEG is decoded at a fraction of its size.
+SHORTER_SIDE = 1024
+# What decoding one image may take, of 1 GiB for the process, and what it takes a pixel: WebP's
+# decoder keeps four copies at 4 bytes each.
+MEMORY = 900_000_000
+PIXEL_BYTES = 16
+# What a progressive JPEG may add up to, seconds of work: usual ones have some ten scans.
+SCANNED_PIXELS = 4_000_000_000
 REAL_CATEGORIES, REAL_IMAGES = 45, 13_751
 # Below this, a 60/20/20 split leaves a part without an image of the category.
 LEAST_IMAGES = 5
 GET_DATA = "run `make data` for the real set or `make DATA=folder` for one of your own"
+
+# The limits here replace Pillow's, and what it says of damaged files says nothing of which.
+Image.MAX_IMAGE_PIXELS = None
+warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)
@@ -62,8 +80,7 @@ def describe(root: Path, sha256: Mapping[str, str]) -> Source:
 
 def fingerprint(root: Path, files: Sequence[str]) -> str:
     """SHA-256 over names, sizes and times: tells cheaply whether a folder has changed."""
-    # A link to nowhere has no status; reading it is what reports it.
-    states = (path.stat() if path.exists() else None for path in map(root.joinpath, files))
+    states = map(_status, map(root.joinpath, files))
     return _digest(
         (file, state and (state.st_size, state.st_mtime_ns))
         for file, state in zip(files, states, strict=True)
@@ -94,17 +111,24 @@ def find_images(root: Path) -> list[str]:
 
     Raises:
         RetrievalError: the folder is missing, holds no images or those of one category only, a
-            category has fewer than 5, or a name is not valid UTF-8.
+            category has fewer than 5, a folder cannot be listed, or a name is not valid UTF-8.
     """
-    if not root.is_dir():
-        raise RetrievalError(f"{root} is not a folder: {GET_DATA}")
-    folders = [folder for folder in root.iterdir() if _is_category(folder, root)]
-    files = sorted(file.relative_to(root).as_posix() for folder in folders for file in _images_below(folder))
+    try:
+        if not root.is_dir():
+            raise RetrievalError(f"{root} is not a folder: {GET_DATA}")
+        folders = [folder for folder in root.iterdir() if _is_category(folder, root)]
+        files = sorted(
+            file.relative_to(root).as_posix() for folder in folders for file in _images_below(folder)
+        )
+    except OSError as error:
+        raise RetrievalError(
+            f"{_shown(error.filename)} cannot be listed ({error.strerror}): allow it or move it away"
+        ) from None
     if not files:
         raise RetrievalError(f"{root} holds no images as category/name.jpg: {GET_DATA}")
     for file in files:
         if not _is_unicode(file):
-            raise RetrievalError(f"{root}/{file!a} has a name that is not UTF-8: rename it")
+            raise RetrievalError(f"{_shown(root / file)} has a name that is not UTF-8: rename it")
     check_categories(root, files)
     return files
 
@@ -123,7 +147,7 @@ def check_categories(root: Path, files: Sequence[str]) -> None:
     for category, count in sorted(counts.items()):
         if count < LEAST_IMAGES:
             raise RetrievalError(
-                f"{root / category} has {count} images, {LEAST_IMAGES} are needed to split them: "
+                f"{_shown(root / category)} has {count} images, {LEAST_IMAGES} are needed to split them: "
                 f"add some or move the folder away, or {GET_DATA}"
             )
 
@@ -131,11 +155,17 @@ def check_categories(root: Path, files: Sequence[str]) -> None:
 def open_image(path: Path) -> Image.Image:
     """An image as 8-bit RGB, fully read.
 
-    Rotated as its EXIF data says; the first frame of an animation; over white where transparent;
-    16-bit greyscale scaled to 8 bits.
+    Rotated as its EXIF data says; the first frame of an animation or page of several; over white
+    where transparent; greyscale of more than 8 bits scaled to 8. What the file contains counts, not
+    its suffix.
+
+    A JPEG whose shorter side has 2048 pixels or more is decoded at a half, quarter or eighth of its
+    size, which leaves that side 1024 pixels or more: photographs of 200 megapixels can be used. Of
+    other images, those of up to about 50 megapixels can. No image takes more than 1 GiB of memory.
 
     Raises:
-        RetrievalError: it is missing, damaged, truncated, not an image, or too large to decode.
+        RetrievalError: it is missing, no regular file, damaged, truncated, not an image in one of
+            FORMATS, or too large to read or to decode.
     """
     return read_image(path)[0]
 
@@ -143,32 +173,76 @@ def open_image(path: Path) -> Image.Image:
 def read_image(path: Path) -> tuple[Image.Image, bytes]:
     """An image as `open_image` gives it, and the bytes of its file, which is read once."""
     try:
-        content = path.read_bytes()
+        content = _read(path)
         return _decode(content), content
     except Exception as error:  # each of Pillow's decoders fails in its own ways
         reason = "not an image" if isinstance(error, Image.UnidentifiedImageError) else error
         reason = " ".join(str(getattr(error, "strerror", None) or reason).split())
-        raise RetrievalError(f"{path} cannot be read ({reason}): replace it or delete it") from None
+        raise RetrievalError(
+            f"{_shown(path)} cannot be read ({reason or 'damaged'}): replace it or delete it"
+        ) from None
+
+
+def _read(path: Path) -> bytes:
+    status = path.stat()
+    # A pipe may never end, nor may a device.
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("not a regular file")
+    if not 0 < status.st_size <= FILE_BYTES:
+        raise ValueError(f"{status.st_size} bytes, at most {FILE_BYTES} can be read")
+    return path.read_bytes()
 
 
 def _decode(content: bytes) -> Image.Image:
-    image = Image.open(BytesIO(content))
-    if image.width * image.height > Image.MAX_IMAGE_PIXELS:
-        raise ValueError(f"{image.width} x {image.height} pixels are too many")
-    image = ImageOps.exif_transpose(image)
+    image = Image.open(BytesIO(content), formats=FORMATS)
+    _check_cost(image, content)
+    ImageOps.exif_transpose(image, in_place=True)
     if image.mode[0] in "IF":
         return _to_8_bit(image).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+        over_white = Image.new("RGB", image.size, "white")
+        over_white.paste(image, mask=image)
+        return over_white
     return image.convert("RGB")
+
+
+def _check_cost(image: Image.Image, content: bytes) -> None:
+    """Refuses what takes too much memory or time, after having a large JPEG decoded smaller."""
+    width, height = image.size
+    scans = content.count(b"\xff\xda") if image.info.get("progressive") else 1
+    if width * height * scans > SCANNED_PIXELS:
+        raise ValueError(f"{width} x {height} pixels in {scans} scans are too many")
+    taken = len(content) + _scan_bytes(image)
+    image.draft(None, (SHORTER_SIDE, SHORTER_SIDE))
+    if taken + PIXEL_BYTES * image.width * image.height > MEMORY:
+        raise ValueError(f"{width} x {height} pixels are too many")
+
+
+def _scan_bytes(image: Image.Image) -> int:
+    """What a JPEG takes beside its pixels if it comes in several scans: 2 bytes a coefficient."""
+    layers = getattr(image, "layer", None)
+    if not layers:
+        return 0
+    sampling = np.array(layers)[:, 1:3]
+    return int(2 * image.width * image.height * sampling.prod(axis=1).sum() / sampling.max(axis=0).prod())
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
     """Greyscale of more than 8 bits, scaled where `convert` would clip."""
-    values = np.asarray(image, np.float64)
-    low, high = (0.0, 65535.0) if image.mode.startswith("I;16") else (values.min(), values.max())
-    return Image.fromarray(np.round((values - low) * 255 / max(high - low, 1e-9)).astype(np.uint8))
+    values = np.asarray(image)
+    if image.mode.startswith("I;16"):
+        return Image.fromarray(np.round(np.arange(65536) / 257).astype(np.uint8)[values])
+    values = values[np.isfinite(values)]
+    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
+    scale = 255 / (high - low) if high > low else 0.0
+    # Converting cuts off the fraction, and clips what is infinite.
+    return image.convert("F").point(lambda value: value * scale + (0.5 - low * scale)).convert("L")
+
+
+def _shown(path: Path | str) -> str:
+    """A path on one line: quoted and escaped if not all of it prints."""
+    return str(path) if str(path).isprintable() else ascii(str(path))
 
 
 def _is_category(folder: Path, root: Path) -> bool:
@@ -179,11 +253,23 @@ def _is_category(folder: Path, root: Path) -> bool:
 
 
 def _images_below(folder: Path) -> Iterable[Path]:
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=_give_up):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             if not name.startswith(".") and name.lower().endswith(SUFFIXES):
                 yield Path(parent, name)
+
+
+def _give_up(error: OSError) -> None:
+    raise error
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """None for what is not there or not to be seen: reading it is what reports it."""
+    try:
+        return path.stat()
+    except OSError:
+        return None
 
 
 def _is_unicode(name: str) -> bool:
