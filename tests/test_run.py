@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,8 +12,8 @@ import time
 from pathlib import Path
 
 import nbformat
-import pytest
-from nbformat.v4 import new_code_cell, new_notebook
+import psutil
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from retrieval.settings import PROJECT
 
@@ -41,6 +42,22 @@ def run(tmp_path: Path, *notebooks: Path, **settings: str) -> subprocess.Complet
         capture_output=True,
         text=True,
     )
+
+
+def start(tmp_path: Path, notebook: Path) -> subprocess.Popen:
+    command = [sys.executable, "-m", "retrieval.run", notebook]
+    return subprocess.Popen(
+        command,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def has_ended(process: int) -> bool:
+    """Whether a process is gone, or dead and only not yet taken off the list."""
+    return not psutil.pid_exists(process) or psutil.Process(process).status() == psutil.STATUS_ZOMBIE
 
 
 def outputs(tmp_path: Path) -> list[str]:
@@ -102,20 +119,12 @@ def test_a_setting_without_sense_is_one_line(tmp_path: Path) -> None:
     assert done.stderr.startswith("SEED=x is not") and done.stderr.count("\n") == 1
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 def test_an_interrupt_ends_the_kernel_and_leaves_nothing(tmp_path: Path) -> None:
     slow = (
-        "import os, time\nprint(os.getpid(), flush=True)\n"
-        "try:\n    time.sleep(60)\nfinally:\n    open('tidied', 'w').close()"
+        "import os, time\ntry:\n    print(os.getpid(), flush=True)\n    time.sleep(60)\n"
+        "finally:\n    open('tidied', 'w').close()"
     )
-    command = [sys.executable, "-m", "retrieval.run", str(write(tmp_path / "slow.ipynb", slow))]
-    process = subprocess.Popen(
-        command,
-        env=environment(tmp_path),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start(tmp_path, write(tmp_path / "slow.ipynb", slow))
     assert process.stdout.readline() == "slow started\n"
     kernel = int(process.stdout.readline())
     process.send_signal(signal.SIGINT)
@@ -124,6 +133,73 @@ def test_an_interrupt_ends_the_kernel_and_leaves_nothing(tmp_path: Path) -> None
     assert errors.strip() == "interrupted: what is finished is kept, `make` goes on from there"
     assert (tmp_path / "tidied").exists()
     assert not outputs(tmp_path)
-    time.sleep(0.5)
-    with pytest.raises(ProcessLookupError):
-        os.kill(kernel, 0)
+    assert has_ended(kernel)
+
+
+def test_an_interrupt_while_the_kernel_starts_ends_it_too(tmp_path: Path) -> None:
+    process = start(tmp_path, write(tmp_path / "slow.ipynb", "import time\ntime.sleep(60)"))
+    assert process.stdout.readline() == "slow started\n"
+    while not (kernels := psutil.Process(process.pid).children()):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors.count("\n")) == (130, 2)
+    assert has_ended(kernels[0].pid)
+
+
+def test_a_second_run_says_for_whom_it_waits_and_goes_on(tmp_path: Path) -> None:
+    wait = "import time\nfrom pathlib import Path\nwhile not Path('go').exists():\n    time.sleep(0.05)"
+    first = start(tmp_path, write(tmp_path / "first.ipynb", wait))
+    assert first.stdout.readline() == "first started\n"
+    second = start(tmp_path, write(tmp_path / "second.ipynb", "1"))
+    line = second.stdout.readline()
+    assert re.fullmatch(
+        rf"waiting: .*artifacts is in use since \d\d:\d\d by process {first.pid}, running first\n", line
+    )
+    assert not outputs(tmp_path)
+    (tmp_path / "go").touch()
+    assert (first.wait(30), second.wait(30)) == (0, 0)
+    assert second.stdout.readline() == "second started\n"
+
+
+def test_an_orphaned_kernel_ends_and_keeps_others_out_until_then(tmp_path: Path) -> None:
+    endless = "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(60)"
+    first = start(tmp_path, write(tmp_path / "endless.ipynb", endless))
+    first.stdout.readline()
+    kernel = int(first.stdout.readline())
+    os.kill(kernel, signal.SIGSTOP)  # or it would be gone before the next one has started
+    (tmp_path / "artifacts" / f".{first.pid}-half.npy").touch()
+    first.kill()
+    first.wait()
+    second = start(tmp_path, write(tmp_path / "next.ipynb", "1"))
+    assert "running endless" in second.stdout.readline()
+    os.kill(kernel, signal.SIGCONT)
+    assert second.stdout.readline() == "next started\n"
+    assert has_ended(kernel)
+    assert second.wait(60) == 0
+    assert not list(tmp_path.glob("artifacts/.*-*"))
+
+
+def test_a_page_shows_what_names_say_and_runs_none_of_it(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script><img src=x onerror=alert(1)><a href='javascript:alert(1)'>x</a>"
+    table = "pd.DataFrame({'file': [1]}, index=['cat'])"
+    notebook = write(
+        tmp_path / "names.ipynb",
+        "import pandas as pd\nfrom IPython.display import HTML, Markdown",
+        f"Markdown({'# Title $x_1$ ' + evil!r})",
+        f"HTML({evil!r})",
+        f"print({evil!r})",
+        f"pd.DataFrame({{'file': [{evil!r}]}})",
+        table,
+    )
+    content = nbformat.read(notebook, 4)
+    content.cells.append(new_markdown_cell(f"## Heading\n\n| a | b |\n|:-|-|\n| 1 | $y<2$ |\n\n{evil}"))
+    nbformat.write(content, notebook)
+    assert run(tmp_path, notebook).returncode == 0
+    page = (tmp_path / "artifacts" / "notebooks" / "names.html").read_text("utf-8")
+    body = page[page.index("<main") :]
+    for live in ("<script>alert", "<img", 'href="javascript', "<a href='javascript", "<style"):
+        assert live not in body
+    assert body.count("&lt;script&gt;alert(1)") >= 5
+    for kept in ("<h1", "<h2", "<th>cat</th>", "text-align:left", ">a</th>", "$x_1$", "$y&lt;2$"):
+        assert kept in body

@@ -10,10 +10,10 @@ while all others stay in use. Only a manifest that is no longer JSON stops every
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
@@ -23,8 +23,9 @@ import numpy as np
 
 from retrieval.dataset import find_images, fingerprint
 from retrieval.errors import RetrievalError
+from retrieval.locking import locked
 from retrieval.settings import Settings, read_settings
-from retrieval.storage import json_sha256, read, sha256, write, write_atomically
+from retrieval.storage import json_sha256, read, remove, sha256, write, write_atomically
 
 PARTS = ("train", "val", "test")
 
@@ -53,6 +54,7 @@ class Store:
     folder: Path
     settings: Mapping[str, Any]
     data: Path | None = None
+    _loaded: dict[str, str] = field(default_factory=dict, init=False, repr=False)
 
     def make(
         self,
@@ -79,15 +81,19 @@ class Store:
             RetrievalError: one of `needs` cannot be used, or saving failed.
             ValueError: `by` made an array that breaks the contract.
         """
-        settings = dict(settings or {})
-        inputs = {need: self.check(need)["sha256"] for need in needs}
-        if all(self._is_current(name, settings, inputs) for name in names):
+        settings, inputs = dict(settings or {}), self._inputs(needs)
+        unfinished = self._unfinished(names[0], settings, inputs)
+        if self._are_current(names, settings, inputs):
             print(f"reused {', '.join(names)}")
         else:
-            made = by(self._unfinished(names[0], settings, inputs))
-            values = dict(zip(names, made if len(names) > 1 else (made,), strict=True))
-            self._save(values, settings=settings, inputs=inputs)
-            shutil.rmtree(self.folder / "unfinished" / names[0], ignore_errors=True)
+            with locked(self.folder, "make", f"making {names[0]}"):
+                # Another process may have made them while this one waited.
+                if not self._are_current(names, settings, inputs):
+                    unfinished.parent.mkdir(parents=True, exist_ok=True)
+                    made = by(unfinished)
+                    values = dict(zip(names, made if len(names) > 1 else (made,), strict=True))
+                    self._save(values, settings=settings, inputs=inputs)
+        _drop(unfinished)
         loaded = tuple(self.load(name) for name in names)
         return loaded if len(names) > 1 else loaded[0]
 
@@ -105,8 +111,7 @@ class Store:
             RetrievalError: one of `needs` cannot be used, or writing failed.
             ValueError: an array breaks the contract.
         """
-        inputs = {need: self.check(need)["sha256"] for need in needs}
-        self._save({name: value}, settings=dict(settings or {}), inputs=inputs)
+        self._save({name: value}, settings=dict(settings or {}), inputs=self._inputs(needs))
 
     def load(self, name: str) -> Any:
         """An artifact as its suffix says: array, JSON value, DataFrame or Keras model.
@@ -114,11 +119,13 @@ class Store:
         Raises:
             RetrievalError: it is missing, damaged, stale, or not what its name promises.
         """
-        self.check(name)
+        digest = self.check(name)["sha256"]
         try:
-            return read(self.folder / name)
+            value = read(self.folder / name)
         except ValueError as fault:
             raise RetrievalError(f"artifacts/{name} {_remedy(name, str(fault))}") from None
+        self._loaded[name] = digest
+        return value
 
     def features(self, features: str, part: str) -> np.ndarray:
         """`<features>_<part>.npy`, float32 `[n_images, dim]`, its rows in the order of `files`.
@@ -219,35 +226,47 @@ class Store:
         """The fingerprint of the images in the data folder, or "" where there is no such folder."""
         return fingerprint(self.data, find_images(self.data)) if self.data and self.data.is_dir() else ""
 
-    def _is_current(self, name: str, settings: dict[str, Any], inputs: dict[str, str]) -> bool:
-        manifest = self.manifest()
-        if self._damage(name, manifest) or self._stale(name, manifest):
-            return False
-        record = manifest[name]
-        return record["settings"] == json.loads(json.dumps(settings)) and record["inputs"] == inputs
+    def _inputs(self, needs: Sequence[str]) -> dict[str, str]:
+        """The hashes of what an artifact is made from, unless that is no longer what was loaded here."""
+        inputs = {need: self.check(need)["sha256"] for need in needs}
+        for need, digest in inputs.items():
+            if self._loaded.get(need, digest) != digest:
+                raise RetrievalError(
+                    f"artifacts/{need} was made anew after it was loaded here: run this notebook from the top"
+                )
+        return inputs
+
+    def _are_current(self, names: Sequence[str], settings: dict[str, Any], inputs: dict[str, str]) -> bool:
+        manifest, recipe = self.manifest(), [json.loads(json.dumps(settings)), inputs]
+        return not any(
+            self._damage(name, manifest)
+            or self._stale(name, manifest)
+            or [manifest[name]["settings"], manifest[name]["inputs"]] != recipe
+            for name in names
+        )
 
     def _unfinished(self, name: str, settings: dict[str, Any], inputs: dict[str, str]) -> Path:
         """Where an artifact is prepared; another path for other settings or inputs."""
-        path = self.folder / "unfinished" / name / json_sha256([name, settings, inputs])[:12]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
+        return self.folder / "unfinished" / name / json_sha256([name, settings, inputs])[:12]
 
     def _save(self, values: dict[str, Any], *, settings: dict[str, Any], inputs: dict[str, str]) -> None:
         """Writes artifacts, then their records at once: those of an interrupted save do not fit the files."""
-        manifest = self.manifest()
-        for name, value in values.items():
-            path = self.folder / name
-            write(path, value)
-            record = {
-                "sha256": sha256(path),
-                "shape": list(value.shape) if hasattr(value, "shape") else None,
-                "step": step_of(name),
-                "settings": settings,
-                "inputs": inputs,
-            }
-            manifest[name] = record | {"record_sha256": json_sha256([name, record])}
-        text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
-        write_atomically(self.folder / "manifest.json", lambda file: file.write_text(text, "utf-8"))
+        with locked(self.folder, "manifest"):
+            manifest = self.manifest()
+            for name, value in values.items():
+                path = self.folder / name
+                write(path, value)
+                record = {
+                    "sha256": sha256(path),
+                    "shape": list(value.shape) if hasattr(value, "shape") else None,
+                    "step": step_of(name),
+                    "settings": settings,
+                    "inputs": inputs,
+                }
+                manifest[name] = record | {"record_sha256": json_sha256([name, record])}
+                self._loaded.pop(name, None)
+            text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
+            write_atomically(self.folder / "manifest.json", lambda file: file.write_text(text, "utf-8"))
 
 
 def open_store(settings: Settings) -> Store:
@@ -285,6 +304,14 @@ def _problem(store: Store, name: str) -> str:
     except RetrievalError as error:
         return str(error)
     return ""
+
+
+def _drop(unfinished: Path) -> None:
+    """Removes what an artifact was prepared in, and the folders above it once they are empty."""
+    remove(unfinished)
+    with suppress(OSError):
+        unfinished.parent.rmdir()
+        unfinished.parent.parent.rmdir()
 
 
 def _is_sealed(name: str, record: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import BinaryIO
 
 import h5py
 import numpy as np
@@ -23,10 +25,11 @@ from retrieval.artifacts import Store
 from retrieval.dataset import open_image
 from retrieval.errors import RetrievalError
 from retrieval.quietly import keras, tf
-from retrieval.storage import sha256, write_atomically
+from retrieval.storage import remove, sha256, write_atomically, writing
 
 SIZE = 224
 BATCH = 64
+SEAL = 32  # bytes of a SHA-256
 
 KERAS_WEIGHTS = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
 CACHE = Path.home() / ".cache" / "retrieval"
@@ -129,26 +132,29 @@ def extract(
 
     Images are loaded as by `load_image`, with `size` and `resample`.
 
-    Finished batches are kept in `unfinished` until the last one is done, so that an interrupted
-    extraction goes on where it stopped. The encoder sees whole batches of the same images either
+    Finished batches are kept in the file `unfinished`, so that an extraction that is repeated under
+    the same name goes on where it stopped. The encoder sees whole batches of the same images either
     way, and so gives the same bits.
 
     Raises:
         RetrievalError: an image cannot be read, or the disk is full.
     """
-    features = _open_unfinished(unfinished, (len(files), encoder.output_shape[-1]))
-    done = int(np.isfinite(features).all(axis=1).sum()) // BATCH * BATCH
     forward = in_inference_mode(encoder)
     load = partial(load_image, size=size, resample=resample)
-    with tqdm(total=len(files), initial=done, desc="extracting", unit="image") as progress:
-        for images in _batches([root / file for file in files[done:]], load):
-            features[done : done + len(images)] = forward(images).numpy()
-            done += len(images)
+    with (
+        _open_unfinished(unfinished) as kept,
+        tqdm(total=len(files), desc="extracting", unit="image") as progress,
+    ):
+        batches = _finished_batches(kept, unfinished.name, encoder.output_shape[-1])
+        progress.update(sum(map(len, batches)))
+        for images in _batches([root / file for file in files[progress.n :]], load):
+            batches.append(forward(images).numpy())
+            with writing(unfinished):
+                content = batches[-1].tobytes()
+                kept.write(_seal(unfinished.name, len(batches), content) + content)
+                kept.flush()
             progress.update(len(images))
-    result = np.array(features)
-    del features
-    unfinished.unlink()
-    return result
+    return np.concatenate(batches)
 
 
 def extract_all(store: Store, weights: Weights, data: Path) -> np.ndarray:
@@ -257,16 +263,29 @@ def _load_backbone(encoder: keras.Model, path: Path) -> None:
                 layer.set_weights([backbone[layer.name][weight.name][()] for weight in layer.weights])
 
 
-def _open_unfinished(path: Path, shape: tuple[int, int]) -> np.ndarray:
-    """A file of features, NaN where they are still missing."""
+def _open_unfinished(path: Path) -> BinaryIO:
     if not path.is_file():
-        write_atomically(path, lambda temporary: _write_missing(temporary, shape))
-    return np.load(path, mmap_mode="r+")
+        remove(path)
+    with writing(path):
+        return path.open("ab+")
 
 
-def _write_missing(path: Path, shape: tuple[int, int]) -> None:
-    with path.open("wb") as file:
-        np.save(file, np.full(shape, np.nan, np.float32))
+def _finished_batches(kept: BinaryIO, name: str, dim: int) -> list[np.ndarray]:
+    """A file's batches, float32 `[<= BATCH, dim]`, up to the first damaged one; cuts off the rest."""
+    batches, end = [], kept.seek(0)
+    while record := kept.read(SEAL + BATCH * dim * 4):
+        seal, content = record[:SEAL], record[SEAL:]
+        if seal != _seal(name, len(batches) + 1, content):
+            break
+        batches.append(np.frombuffer(content, np.float32).reshape(-1, dim))
+        end = kept.tell()
+    kept.truncate(end)
+    return batches
+
+
+def _seal(name: str, number: int, content: bytes) -> bytes:
+    """SHA-256 of a batch, its number and the extraction that it belongs to."""
+    return hashlib.sha256(f"{name} {number} ".encode() + content).digest()
 
 
 def _batches(paths: Sequence[Path], load: Callable[[Path], np.ndarray]) -> Iterator[np.ndarray]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from retrieval.artifacts import open_store
 from retrieval.dataset import find_images, fingerprint, prepare
 from retrieval.errors import RetrievalError
+from retrieval.locking import locked
 from retrieval.settings import Settings, read_settings
 from retrieval.storage import sha256, write_atomically
 
@@ -32,8 +33,16 @@ def stamp(settings: Settings) -> Path:
     return path
 
 
-if __name__ == "__main__":
+def _main() -> None:
     try:
-        stamp(read_settings())
+        settings = read_settings()
+        with locked(settings.artifacts, "run", "looking for changes"):
+            stamp(settings)
     except RetrievalError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    _main()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
-from contextlib import suppress
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,23 @@ def json_sha256(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Says in one line why a file cannot be written.
+
+    Raises:
+        RetrievalError: the disk is full or the folder cannot be written to.
+    """
+    try:
+        yield
+    except OSError as error:
+        # NumPy reports a full disk without an error number: the remedy has to cover both causes.
+        raise RetrievalError(
+            f"{path} could not be written ({error.strerror or error}): "
+            "check the disk's free space and the folder's permissions, then run again"
+        ) from None
+
+
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     """Lets `write` fill a temporary file beside `path`, then puts it in `path`'s place.
 
@@ -40,17 +58,12 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     """
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        # NumPy reports a full disk without an error number: the remedy has to cover both causes.
-        raise RetrievalError(
-            f"{path} could not be written ({error.strerror or error}): "
-            "check the disk's free space and the folder's permissions, then run again"
-        ) from None
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(temporary)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
     finally:
         with suppress(OSError):
             temporary.unlink()
@@ -88,6 +101,34 @@ def read(path: Path) -> Any:
     import keras
 
     return keras.models.load_model(path, compile=False)
+
+
+def remove(path: Path) -> None:
+    """Deletes a file, a link or a folder with all it holds, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(FileNotFoundError):
+            path.unlink()
+
+
+def remove_temporary_files(folder: Path) -> None:
+    """Deletes what processes that were killed have left of `write_atomically`, at any depth."""
+    for path in folder.rglob(".*-*"):
+        process = path.name[1:].partition("-")[0]
+        # This one has written nothing yet: its number is that of a dead one, as happens in containers.
+        if process.isdecimal() and (int(process) == os.getpid() or not _is_running(int(process))):
+            remove(path)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _write(path: Path, value: Any) -> None:

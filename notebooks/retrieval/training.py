@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -17,7 +18,7 @@ from retrieval.features import preprocess
 from retrieval.metrics import precision_at
 from retrieval.quietly import keras, tf
 from retrieval.search import nearest
-from retrieval.storage import write_atomically
+from retrieval.storage import json_sha256, remove, sha256, write_atomically
 from retrieval.triplets import (
     draw_batch,
     draw_crops,
@@ -76,7 +77,8 @@ def train(
         val_set: the same of the validation part.
         recipe: what is learned from, and how fast.
         seed: of the batches and crops.
-        folder: of the checkpoints; a training that finds some there goes on after their last epoch.
+        folder: of the checkpoints; a training that finds some there, undamaged and written under the
+            same name, goes on after their last epoch. Anything else there is deleted.
         on_epoch: is given the history after every epoch.
 
     Returns:
@@ -177,25 +179,38 @@ def _checkpoint(encoder: keras.Model, history: History, folder: Path) -> None:
     """Saves the epoch that just ended, and keeps the best one.
 
     The history is written after the weights that it speaks of, and those of older epochs are only
-    deleted then: a training killed in between goes on from the epoch before.
+    deleted then: a training killed in between goes on from the epoch before. It holds their hashes
+    and its own.
     """
     write_atomically(_weights(folder, len(history)), encoder.save_weights)
-    text = json.dumps(history, indent=1)
-    write_atomically(folder / "history.json", lambda file: file.write_text(text, "utf-8"))
     kept = {_weights(folder, epoch) for epoch in (len(history), _best_epoch(history))}
+    state = {"epochs": history, "weights": {file.name: sha256(file) for file in kept}}
+    text = json.dumps(state | {"sha256": json_sha256([folder.name, state])}, indent=1)
+    write_atomically(folder / "history.json", lambda file: file.write_text(text, "utf-8"))
     for file in set(folder.glob("*.weights.h5")) - kept:
         file.unlink()
 
 
 def _resume(encoder: keras.Model, folder: Path) -> History:
     """Loads the weights and the optimiser's state of the last finished epoch, if there is one."""
-    file = folder / "history.json"
-    if not file.is_file():
-        return []
-    history = json.loads(file.read_text("utf-8"))
-    encoder.load_weights(_weights(folder, len(history)))
-    print(f"resumed after epoch {len(history)}")
+    history = _read_history(folder)
+    if history:
+        encoder.load_weights(_weights(folder, len(history)))
+        print(f"resumed after epoch {len(history)}")
+    else:
+        remove(folder)
     return history
+
+
+def _read_history(folder: Path) -> History:
+    """The finished epochs whose checkpoints are as they were written; none if anything is damaged."""
+    with suppress(AttributeError, KeyError, OSError, TypeError, ValueError):
+        state = json.loads((folder / "history.json").read_text("utf-8"))
+        seal, weights = state.pop("sha256"), state["weights"]
+        intact = all(sha256(folder / name) == digest for name, digest in weights.items())
+        if intact and seal == json_sha256([folder.name, state]):
+            return state["epochs"]
+    return []
 
 
 def _weights(folder: Path, epoch: int) -> Path:
