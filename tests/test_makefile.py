@@ -159,6 +159,6 @@ def test_clean_keeps_the_readme(project: Path) -> None:
 def test_help_lists_every_target_and_setting(project: Path) -> None:
     text = make(project, "help").stdout
     targets = re.search(r"\.PHONY: (.*) FORCE", (project / "Makefile").read_text()).group(1)
-    settings = "DATA SEED SPLIT EPOCHS WEIGHTS ARTIFACTS PYTHON"
+    settings = "DATA SEED SPLIT EPOCHS WEIGHTS ARTIFACTS LOCKED PYTHON"
     for word in f"{targets} {settings}".split():
         assert f"  {word} " in text
