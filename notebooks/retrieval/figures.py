@@ -42,7 +42,7 @@ def save(figure: Figure, path: Path) -> Figure:
 def image_grid(root: Path, files: Sequence[str], titles: Sequence[str], *, columns: int = 9) -> Figure:
     """Images side by side, each under its title."""
     rows = -(-len(files) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(1.45 * columns, 1.65 * rows), squeeze=False)
+    figure, axes = plt.subplots(rows, columns, figsize=(1.45 * columns, 1.9 * rows), squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     for axis, file, title in zip(axes.flat, files, titles, strict=False):
