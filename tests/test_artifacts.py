@@ -15,6 +15,7 @@ import pytest
 from retrieval.artifacts import STEPS, Store, open_store, step_of, verify
 from retrieval.dataset import find_images, fingerprint
 from retrieval.errors import RetrievalError
+from retrieval.manifest import seal, write_records
 from retrieval.settings import PROJECT, read_settings
 from retrieval.storage import json_sha256, sha256, write
 
@@ -83,7 +84,7 @@ def test_several_artifacts_are_made_together(store: Store) -> None:
 def test_the_manifest_records_origin(store: Store) -> None:
     fill(store)
     record = json.loads((store.folder / "manifest.json").read_text())[FEATURES]
-    seal = record.pop("record_sha256")
+    digest = record.pop("record_sha256")
     assert record == {
         "sha256": sha256(store.folder / FEATURES),
         "shape": [3, 4],
@@ -91,7 +92,7 @@ def test_the_manifest_records_origin(store: Store) -> None:
         "settings": {},
         "inputs": {FILES: sha256(store.folder / FILES)},
     }
-    assert seal == json_sha256([FEATURES, record])
+    assert digest == json_sha256([FEATURES, record])
 
 
 @pytest.mark.parametrize("settings, needs", [({"size": 224}, [FILES]), ({}, [])])
@@ -217,8 +218,7 @@ def test_nor_is_it_read_though_its_hash_fits(store: Store, problem: str) -> None
     manifest = store.manifest()
     record = manifest[FEATURES] | {"sha256": sha256(store.folder / FEATURES)}
     del record["record_sha256"]
-    manifest[FEATURES] = record | {"record_sha256": json_sha256([FEATURES, record])}
-    (store.folder / "manifest.json").write_text(json.dumps(manifest))
+    write_records(store.folder, manifest | {FEATURES: seal(FEATURES, record)})
     problem = "is not a plain array" if problem == "object" else problem
     with pytest.raises(RetrievalError, match=f"{FEATURES} .*{problem}.*run notebook 02"):
         store.load(FEATURES)
@@ -342,12 +342,16 @@ def test_verify_names_every_problem(store: Store) -> None:
     assert "is damaged" in problems[FEATURES] and not problems[FILES]
 
 
-@pytest.mark.parametrize("state, status", [("good", 0), ("damaged", 1), ("empty", 1)])
+@pytest.mark.parametrize("state, status", [("good", 0), ("damaged", 1), ("empty", 1), ("unknown", 0)])
 def test_verify_as_a_command(store: Store, state: str, status: int) -> None:
     if state != "empty":
         fill(store)
     if state == "damaged":
         (store.folder / FEATURES).unlink()
+    if state == "unknown":
+        for name in ("mine.npy", "settings.txt", "README.md", "figures/a.png", "unfinished/a/b"):
+            (store.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (store.folder / name).touch()
     done = subprocess.run(
         [sys.executable, "-m", "retrieval.artifacts"],
         cwd=PROJECT / "notebooks",
@@ -356,7 +360,8 @@ def test_verify_as_a_command(store: Store, state: str, status: int) -> None:
         text=True,
     )
     assert done.returncode == status, done.stderr
-    assert len((done.stdout + done.stderr).splitlines()) == (1 if state == "empty" else 3)
+    assert len((done.stdout + done.stderr).splitlines()) == {"empty": 1, "unknown": 4}.get(state, 3)
+    assert ("unknown  artifacts/mine.npy is not in the manifest" in done.stdout) == (state == "unknown")
     assert f"ok       {FILES}" in done.stdout or state == "empty"
 
 

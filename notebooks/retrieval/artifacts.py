@@ -2,9 +2,7 @@
 
 `artifacts/manifest.json` holds, for every artifact, its SHA-256, shape, the step and settings that
 made it, and the SHA-256 of each artifact it was made from. That is what tells an artifact that can
-be reused from one that is missing, damaged or stale. Each record carries a seal, the SHA-256 of
-itself: one that a flipped byte has changed counts as missing, with its artifact, and is made anew,
-while all others stay in use. Only a manifest that is no longer JSON stops everything.
+be reused from one that is missing, damaged or stale; one whose record is damaged counts as missing.
 """
 
 from __future__ import annotations
@@ -24,8 +22,9 @@ import numpy as np
 from retrieval.dataset import find_images, fingerprint
 from retrieval.errors import RetrievalError
 from retrieval.locking import locked
+from retrieval.manifest import is_sealed, read_records, seal, write_records
 from retrieval.settings import Settings, read_settings
-from retrieval.storage import json_sha256, read, remove, sha256, write, write_atomically
+from retrieval.storage import json_sha256, read, remove, sha256, write
 
 PARTS = ("train", "val", "test")
 
@@ -38,6 +37,11 @@ STEPS = {
     "06_rocchio_feedback": ("results/feedback*",),
     "04_kdtree_retrieval": ("results/*",),
 }
+# What is beside the artifacts.
+OTHERS = (
+    *("manifest.json", "settings.txt", "README.md", "report.html", ".*"),
+    *("notebooks/*", "figures/*", "unfinished/*"),
+)
 
 
 @dataclass(frozen=True)
@@ -165,38 +169,23 @@ class Store:
 
     def is_intact(self) -> bool:
         """Whether there are artifacts, and each still is the file that was written."""
-        manifest, names = self.manifest(), self.records().keys()
+        manifest, names = self.manifest(), read_records(self.folder).keys()
         return bool(names) and not any(self._damage(name, manifest) for name in names)
 
     def manifest(self) -> dict[str, Any]:
-        """The record of every artifact, by name, but for those whose seal does not fit.
+        """The record of every artifact, by name, but for the damaged ones.
 
         Raises:
-            RetrievalError: it is damaged as a whole.
+            RetrievalError: the manifest is damaged as a whole.
         """
-        return {name: record for name, record in self.records().items() if _is_sealed(name, record)}
-
-    def records(self) -> dict[str, Any]:
-        """What the manifest says, its damaged records included.
-
-        Raises:
-            RetrievalError: it is damaged as a whole.
-        """
-        path = self.folder / "manifest.json"
-        try:
-            return dict(json.loads(path.read_text("utf-8")).items())
-        except FileNotFoundError:
-            return {}
-        except (AttributeError, OSError, ValueError):
-            raise RetrievalError(
-                f"{path} is damaged: delete it and run `make`, which makes everything anew"
-            ) from None
+        records = read_records(self.folder)
+        return {name: record for name, record in records.items() if is_sealed(name, record)}
 
     def _damage(self, name: str, manifest: Mapping[str, Any]) -> str:
         """Why an artifact is not the file that the manifest describes, and the remedy, or ""."""
         path = self.folder / name
         if name not in manifest:
-            known = name in self.records()
+            known = name in read_records(self.folder)
             return _remedy(name, "has a damaged record in manifest.json" if known else "is missing")
         try:
             intact = sha256(path) == manifest[name]["sha256"]
@@ -263,10 +252,9 @@ class Store:
                     "settings": settings,
                     "inputs": inputs,
                 }
-                manifest[name] = record | {"record_sha256": json_sha256([name, record])}
+                manifest[name] = seal(name, record)
                 self._loaded.pop(name, None)
-            text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
-            write_atomically(self.folder / "manifest.json", lambda file: file.write_text(text, "utf-8"))
+            write_records(self.folder, manifest)
 
 
 def open_store(settings: Settings) -> Store:
@@ -294,7 +282,14 @@ def verify(folder: Path) -> dict[str, str]:
         RetrievalError: the manifest is damaged.
     """
     store = Store(folder, {})
-    return {name: _problem(store, name) for name in store.records()}
+    return {name: _problem(store, name) for name in read_records(folder)}
+
+
+def unknown(folder: Path) -> list[str]:
+    """Files of a folder that look like artifacts and that its manifest does not know."""
+    known = read_records(folder).keys()
+    files = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file())
+    return [file for file in files if file not in known and not any(fnmatch(file, other) for other in OTHERS)]
 
 
 def _problem(store: Store, name: str) -> str:
@@ -314,14 +309,6 @@ def _drop(unfinished: Path) -> None:
         unfinished.parent.parent.rmdir()
 
 
-def _is_sealed(name: str, record: Any) -> bool:
-    """Whether a record is, to the letter, the one that was written for this artifact."""
-    if not isinstance(record, dict):
-        return False
-    content = {key: value for key, value in record.items() if key != "record_sha256"}
-    return record.get("record_sha256") == json_sha256([name, content])
-
-
 def _remedy(name: str, problem: str) -> str:
     step = step_of(name)
     return f"{problem}: run notebook {step} or `make`" if step else f"{problem}: run `make`"
@@ -329,11 +316,14 @@ def _remedy(name: str, problem: str) -> str:
 
 def _main() -> None:
     try:
-        problems = verify(read_settings().artifacts)
+        folder = read_settings().artifacts
+        problems, others = verify(folder), unknown(folder)
     except RetrievalError as error:
         sys.exit(str(error))
     for name, problem in problems.items():
         print(f"{'damaged' if problem else 'ok':<8} {problem or name}")
+    for name in others:
+        print(f"unknown  artifacts/{name} is not in the manifest: no notebook uses it")
     if not problems:
         sys.exit("there are no artifacts yet: run `make`")
     sys.exit(any(problems.values()))

@@ -1,0 +1,86 @@
+"""All six notebooks on a data set so small that they run in seconds, with random weights."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from subprocess import PIPE
+from typing import TextIO
+
+import numpy as np
+from PIL import Image
+
+from retrieval.settings import PROJECT
+
+STEPS = [
+    "01_split",
+    "02_mobilenetv2_features",
+    "03_siamese_encoders",
+    "04_kdtree_retrieval",
+    "05_feature_fusion",
+    "06_rocchio_feedback",
+]
+COLOURS = {"beaver": (130, 80, 30), "dolphin": (40, 90, 160), "fox": (210, 110, 30), "toad": (60, 140, 50)}
+IMAGES = 10
+
+
+def committed(step: str) -> Path:
+    return PROJECT / "notebooks" / f"{step}.ipynb"
+
+
+def prepare(folder: Path) -> None:
+    """The data and weights that `command` uses."""
+    draw(folder / "photos")
+    save_random_weights(folder / "random.weights.h5")
+
+
+def draw(folder: Path) -> None:
+    """Blurred noise in each category's own colour: no two images alike, categories easy to tell."""
+    rng = np.random.default_rng(0)
+    for category, colour in COLOURS.items():
+        (folder / category).mkdir(parents=True)
+        for number in range(IMAGES):
+            noise = rng.integers(-60, 60, (12, 12, 3)) + colour
+            image = Image.fromarray(noise.clip(0, 255).astype(np.uint8)).resize(
+                (72, 72), Image.Resampling.BICUBIC
+            )
+            image.save(folder / category / f"{category}-{number}.png")
+
+
+def save_random_weights(path: Path) -> None:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    encoder = keras.applications.MobileNetV2(
+        input_shape=(None, None, 3), include_top=False, pooling="avg", weights=None
+    )
+    encoder.save_weights(path)
+
+
+def start(*steps: str, folder: Path, output: int | TextIO = PIPE, **settings: str) -> subprocess.Popen:
+    """Executes notebooks with the data and weights beside the artifacts in `folder`."""
+    environment = {
+        "PYTHONPATH": str(PROJECT / "notebooks"),
+        "DATA": str(folder / "photos"),
+        "WEIGHTS": str(folder / "random.weights.h5"),
+        "ARTIFACTS": str(folder / "artifacts"),
+        "EPOCHS": "1",
+        "SEED": "0",
+        "SPLIT": "grouped",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "retrieval.run", *map(committed, steps)],
+        env=os.environ | environment | settings,
+        stdout=output,
+        stderr=output,
+        text=True,
+    )
+
+
+def run(*steps: str, folder: Path, **settings: str) -> subprocess.CompletedProcess:
+    """As `start`, waited for."""
+    process = start(*steps, folder=folder, **settings)
+    output, errors = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
