@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from retrieval import audit, feedback
 from retrieval.artifacts import open_store
@@ -92,7 +93,7 @@ def repeat(
     """
     categories, rows = _categories(files), []
     variants = {"MobileNetV2": vectors, "MobileNetV2, unit length": l2_normalise(vectors)}
-    for seed in seeds:
+    for seed in tqdm(seeds, "splitting", unit="seed"):
         parts = split(categories, groups, seed=seed)
         for method, features in variants.items():
             scores = score_split(features, categories, parts)
@@ -104,8 +105,8 @@ def repeat(
 def spread(repeated: pd.DataFrame) -> pd.DataFrame:
     """Mean, sample standard deviation, least and greatest value of every measure, by method."""
     measures = repeated.drop(columns="seed").melt("method", var_name="measure")
-    table = measures.groupby(["method", "measure"], sort=False)["value"]
-    return table.agg(["mean", "std", "min", "max"])
+    table = measures.groupby(["method", "measure"], sort=False)["value"].agg(["mean", "std", "min", "max"])
+    return table.sort_index(level="method", sort_remaining=False)
 
 
 def _categories(files: Sequence[str]) -> np.ndarray:
