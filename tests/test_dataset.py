@@ -149,7 +149,6 @@ def test_unreadable_files_are_named_in_one_line(tmp_path):
         fails(lambda name=name: open_image(tmp_path / name), name, "replace it or delete it")
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("width", [10_000, 60_000])
 def test_decompression_bomb_is_refused(tmp_path, width):
     def chunk(kind: bytes, body: bytes) -> bytes:
@@ -159,6 +158,18 @@ def test_decompression_bomb_is_refused(tmp_path, width):
     content = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
     (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
     fails(lambda: open_image(tmp_path / "bomb.png"), "bomb.png", "pixels")
+
+
+def test_a_photograph_is_decoded_at_a_fraction_of_its_size_and_smaller_ones_are_not(tmp_path):
+    photograph = scene(0).resize((4100, 2 * 2048))
+    photograph.save(tmp_path / "large.jpg")
+    photograph.resize((2047, 2047)).save(tmp_path / "small.jpg")
+    large, small = open_image(tmp_path / "large.jpg"), open_image(tmp_path / "small.jpg")
+    assert large.size == (1025, 1024)
+    with Image.open(tmp_path / "small.jpg") as whole:
+        assert np.array_equal(np.asarray(small), np.asarray(whole))
+    difference = np.asarray(large, float) - np.asarray(small.resize(large.size), float)
+    assert np.abs(difference).mean() < 2
 
 
 # Finding
@@ -204,6 +215,35 @@ def test_folders_that_cannot_be_used(root, tmp_path):
 def test_names_that_are_no_unicode_are_refused(root):
     Path(os.fsdecode(os.fsencode(root / "fox") + b"/f\xfc.jpg")).touch()
     fails(lambda: find_images(root), "UTF-8", "rename")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such files")
+def test_what_is_no_file_is_found_and_reported_by_name(root):
+    before = find_images(root)
+    (root / "fox" / "folder.jpg").mkdir()
+    (root / "fox" / "linked folder.jpg").symlink_to(root / "owl")
+    os.mkfifo(root / "fox" / "pipe.jpg")
+    (root / "fox" / "nowhere.jpg").symlink_to("nowhere")
+    (root / "fox" / "zeros\n.jpg").symlink_to("/dev/zero")
+    files = find_images(root)
+    (root / "fox" / "0.jpg").unlink()
+    assert sorted(set(files) - set(before)) == ["fox/nowhere.jpg", "fox/pipe.jpg", "fox/zeros\n.jpg"]
+    assert fingerprint(root, files) != fingerprint(root, before)
+    reasons = inspect(root, files).unreadable
+    assert "No such file" in reasons["fox/0.jpg"] and "No such file" in reasons["fox/nowhere.jpg"]
+    assert "not a regular file" in reasons["fox/pipe.jpg"]
+    assert "fox/zeros\\n.jpg" in reasons["fox/zeros\n.jpg"] and "\n" not in reasons["fox/zeros\n.jpg"]
+
+
+def test_a_folder_that_cannot_be_listed_is_named(root, monkeypatch):
+    def refuse(folder):
+        if "owl" in str(folder):
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scandir(folder)
+
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", refuse)
+    fails(lambda: find_images(root), "owl cannot be listed (Permission denied)", "move it away")
 
 
 # Inspecting

@@ -43,7 +43,7 @@ class Inspection:
         files: the n readable ones, in the order given.
         sha256: of each file's bytes, in hexadecimal.
         dhash: difference hashes, bool `[n, 256]`.
-        width: in pixels, int `[n]`, after the rotation that EXIF data asks for.
+        width: in pixels, int `[n]`, of the picture as `open_image` gives it.
         height: likewise.
         mode: Pillow's name of the pixel format in the file, `[n]`.
         unreadable: why, for every other file.

@@ -6,9 +6,11 @@ import hashlib
 import logging
 import os
 import stat
+import struct
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -161,7 +163,8 @@ def open_image(path: Path) -> Image.Image:
 
     A JPEG whose shorter side has 2048 pixels or more is decoded at a half, quarter or eighth of its
     size, which leaves that side 1024 pixels or more: photographs of 200 megapixels can be used. Of
-    other images, those of up to about 50 megapixels can. No image takes more than 1 GiB of memory.
+    other images, those of up to about 50 megapixels can. Decoding their pixels takes less than 1 GiB of
+    memory; tables of millions of entries that a TIFF may have beside its pixels are not bounded.
 
     Raises:
         RetrievalError: it is missing, no regular file, damaged, truncated, not an image in one of
@@ -188,15 +191,19 @@ def _read(path: Path) -> bytes:
     # A pipe may never end, nor may a device.
     if not stat.S_ISREG(status.st_mode):
         raise ValueError("not a regular file")
-    if not 0 < status.st_size <= FILE_BYTES:
-        raise ValueError(f"{status.st_size} bytes, at most {FILE_BYTES} can be read")
+    if status.st_size == 0:
+        raise ValueError("empty")
+    if status.st_size > FILE_BYTES:
+        raise ValueError(f"{status.st_size} bytes are too many")
     return path.read_bytes()
 
 
 def _decode(content: bytes) -> Image.Image:
     image = Image.open(BytesIO(content), formats=FORMATS)
     _check_cost(image, content)
-    ImageOps.exif_transpose(image, in_place=True)
+    image.load()
+    with suppress(SyntaxError, struct.error):  # EXIF data that cannot be read turn nothing
+        ImageOps.exif_transpose(image, in_place=True)
     if image.mode[0] in "IF":
         return _to_8_bit(image).convert("RGB")
     if image.has_transparency_data:
