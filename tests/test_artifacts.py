@@ -6,7 +6,10 @@ import json
 import subprocess
 import sys
 import textwrap
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pandas as pd
@@ -127,6 +130,55 @@ def test_unfinished_work_is_found_again(store: Store) -> None:
     with pytest.raises(KeyboardInterrupt):
         store.make(FEATURES, by=interrupted, settings={"size": 1})
     store.make(FEATURES, by=other_recipe, settings={"size": 2})
+
+
+def test_what_an_interruption_after_the_last_step_left_is_removed(store: Store) -> None:
+    unfinished = []
+    store.make(FEATURES, by=lambda path: unfinished.append(path) or features())
+    unfinished[0].mkdir(parents=True)
+    (unfinished[0] / "1.weights.h5").touch()
+    store.make(FEATURES, by=never)
+    assert not (store.folder / "unfinished").exists()
+
+
+def test_two_that_make_the_same_make_it_once(store: Store) -> None:
+    under_way, made = Event(), []
+
+    def slow(_: Path) -> np.ndarray:
+        under_way.set()
+        made.append(time.sleep(0.2))
+        return features()
+
+    def second(_: int) -> np.ndarray:
+        under_way.wait()
+        return Store(store.folder, store.settings).make(FEATURES, by=slow)
+
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(store.make, FEATURES, by=slow)
+        np.testing.assert_array_equal(pool.submit(second, 2).result(), first.result())
+    assert len(made) == 1
+
+
+def test_processes_that_save_at_once_lose_no_record(store: Store) -> None:
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom retrieval.artifacts import Store\n"
+        "for i in range(20):\n    Store(Path(sys.argv[1]), {}).save(f'results/{sys.argv[2]}_{i}.json', i)"
+    )
+    command = [sys.executable, "-c", script, store.folder]
+    processes = [subprocess.Popen([*command, name], cwd=PROJECT / "notebooks") for name in "abc"]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    assert len(store.manifest()) == 60 and store.is_intact()
+
+
+def test_what_was_made_anew_since_it_was_loaded_is_not_built_on(store: Store) -> None:
+    fill(store)
+    store.load(FEATURES)
+    other = Store(store.folder, store.settings)
+    other.make(FEATURES, by=lambda _: features() + 1, needs=[FILES], settings={"new": 1})
+    with pytest.raises(RetrievalError, match=f"{FEATURES} was made anew after it was loaded here: run this"):
+        store.save("results/fused.json", {}, needs=[FEATURES])
+    store.load(FEATURES)
+    store.save("results/fused.json", {}, needs=[FEATURES])
 
 
 def flip(path: Path) -> None:

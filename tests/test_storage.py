@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from retrieval.errors import RetrievalError
-from retrieval.storage import write_atomically
+from retrieval.storage import remove_temporary_files, write_atomically
 
 
 def write_half_and_raise(path: Path) -> None:
@@ -44,3 +46,23 @@ def test_a_folder_that_is_a_file_is_said_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RetrievalError, match="could not be written"):
         write_atomically(tmp_path / "file" / "artifact.json", Path.touch)
+
+
+def test_an_error_of_another_kind_is_not_taken_for_a_full_disk(tmp_path: Path) -> None:
+    def fail(path: Path) -> None:
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        write_atomically(tmp_path / "artifact.json", fail)
+
+
+def test_only_what_dead_processes_left_is_removed(tmp_path: Path) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    (tmp_path / "figures").mkdir()
+    left = [tmp_path / f".{dead.pid}-a.npy", tmp_path / "figures" / f".{os.getpid()}-a.png"]
+    kept = [tmp_path / name for name in (f".{os.getppid()}-a.npy", ".mine-a.npy", "1-a.npy")]
+    for path in left + kept:
+        path.touch()
+    remove_temporary_files(tmp_path)
+    assert not any(path.exists() for path in left) and all(path.exists() for path in kept)

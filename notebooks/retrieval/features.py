@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import BinaryIO
 
 import h5py
 import numpy as np
@@ -141,18 +140,14 @@ def extract(
     """
     forward = in_inference_mode(encoder)
     load = partial(load_image, size=size, resample=resample)
-    with (
-        _open_unfinished(unfinished) as kept,
-        tqdm(total=len(files), desc="extracting", unit="image") as progress,
-    ):
-        batches = _finished_batches(kept, unfinished.name, encoder.output_shape[-1])
-        progress.update(sum(map(len, batches)))
-        for images in _batches([root / file for file in files[progress.n :]], load):
+    batches = _finished_batches(unfinished, encoder.output_shape[-1])
+    done = sum(map(len, batches))
+    with tqdm(total=len(files), initial=done, desc="extracting", unit="image") as progress:
+        for images in _batches([root / file for file in files[done:]], load):
             batches.append(forward(images).numpy())
-            with writing(unfinished):
-                content = batches[-1].tobytes()
-                kept.write(_seal(unfinished.name, len(batches), content) + content)
-                kept.flush()
+            content = batches[-1].tobytes()
+            with writing(unfinished), unfinished.open("ab") as file:
+                file.write(_seal(unfinished, len(batches), content) + content)
             progress.update(len(images))
     return np.concatenate(batches)
 
@@ -263,29 +258,26 @@ def _load_backbone(encoder: keras.Model, path: Path) -> None:
                 layer.set_weights([backbone[layer.name][weight.name][()] for weight in layer.weights])
 
 
-def _open_unfinished(path: Path) -> BinaryIO:
-    if not path.is_file():
-        remove(path)
-    with writing(path):
-        return path.open("ab+")
-
-
-def _finished_batches(kept: BinaryIO, name: str, dim: int) -> list[np.ndarray]:
+def _finished_batches(unfinished: Path, dim: int) -> list[np.ndarray]:
     """A file's batches, float32 `[<= BATCH, dim]`, up to the first damaged one; cuts off the rest."""
-    batches, end = [], kept.seek(0)
-    while record := kept.read(SEAL + BATCH * dim * 4):
-        seal, content = record[:SEAL], record[SEAL:]
-        if seal != _seal(name, len(batches) + 1, content):
-            break
-        batches.append(np.frombuffer(content, np.float32).reshape(-1, dim))
-        end = kept.tell()
-    kept.truncate(end)
+    batches, end = [], 0
+    if not unfinished.is_file():
+        remove(unfinished)
+        return batches
+    with writing(unfinished), unfinished.open("rb+") as file:
+        while record := file.read(SEAL + BATCH * dim * 4):
+            seal, content = record[:SEAL], record[SEAL:]
+            if seal != _seal(unfinished, len(batches) + 1, content):
+                break
+            batches.append(np.frombuffer(content, np.float32).reshape(-1, dim))
+            end = file.tell()
+        file.truncate(end)
     return batches
 
 
-def _seal(name: str, number: int, content: bytes) -> bytes:
+def _seal(unfinished: Path, number: int, content: bytes) -> bytes:
     """SHA-256 of a batch, its number and the extraction that it belongs to."""
-    return hashlib.sha256(f"{name} {number} ".encode() + content).digest()
+    return hashlib.sha256(f"{unfinished.name} {number} ".encode() + content).digest()
 
 
 def _batches(paths: Sequence[Path], load: Callable[[Path], np.ndarray]) -> Iterator[np.ndarray]:

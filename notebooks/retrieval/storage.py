@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -40,10 +41,12 @@ def writing(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        # NumPy reports a full disk without an error number: the remedy has to cover both causes.
+    except (OSError, RuntimeError) as error:
+        number = _error_number(error)
+        if isinstance(error, RuntimeError) and not number:
+            raise
         raise RetrievalError(
-            f"{path} could not be written ({error.strerror or error}): "
+            f"{path} could not be written ({os.strerror(number) if number else error}): "
             "check the disk's free space and the folder's permissions, then run again"
         ) from None
 
@@ -119,6 +122,12 @@ def remove_temporary_files(folder: Path) -> None:
         # This one has written nothing yet: its number is that of a dead one, as happens in containers.
         if process.isdecimal() and (int(process) == os.getpid() or not _is_running(int(process))):
             remove(path)
+
+
+def _error_number(error: OSError | RuntimeError) -> int | None:
+    """The system's number of an error; HDF5 hides it in several lines, NumPy forgets that of a full disk."""
+    found = re.search(r"errno = (\d+)", str(error))
+    return int(found[1]) if found else getattr(error, "errno", None)
 
 
 def _is_running(process: int) -> bool:
