@@ -191,6 +191,7 @@ def test_a_page_shows_what_names_say_and_runs_none_of_it(tmp_path: Path) -> None
         f"print({evil!r})",
         f"pd.DataFrame({{'file': [{evil!r}]}})",
         table,
+        f"{table}.style.set_caption('two')",
     )
     content = nbformat.read(notebook, 4)
     content.cells.append(new_markdown_cell(f"## Heading\n\n| a | b |\n|:-|-|\n| 1 | $y<2$ |\n\n{evil}"))
@@ -201,5 +202,14 @@ def test_a_page_shows_what_names_say_and_runs_none_of_it(tmp_path: Path) -> None
     for live in ("<script>alert", "<img", 'href="javascript', "<a href='javascript", "<style"):
         assert live not in body
     assert body.count("&lt;script&gt;alert(1)") >= 5
-    for kept in ("<h1", "<h2", "<th>cat</th>", "text-align:left", ">a</th>", "$x_1$", "$y&lt;2$"):
+    for kept in (
+        "<h1",
+        "<h2",
+        "<th>cat</th>",
+        ">two</caption>",
+        "text-align:left",
+        ">a</th>",
+        "$x_1$",
+        "$y&lt;2$",
+    ):
         assert kept in body

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +12,8 @@ import pytest
 
 from retrieval.artifacts import open_store
 from retrieval.errors import RetrievalError
-from retrieval.settings import Settings
+from retrieval.locking import locked
+from retrieval.settings import PROJECT, Settings
 from retrieval.stamp import stamp
 
 
@@ -62,6 +65,20 @@ def test_other_weights_in_the_same_file(settings: Settings, tmp_path: Path) -> N
 def test_a_lost_artifact_is_made_again(settings: Settings) -> None:
     (settings.artifacts / "dataset.json").unlink()
     assert is_new(settings)
+
+
+def test_the_command_waits_for_a_run_to_end(settings: Settings) -> None:
+    environment = {"DATA": str(settings.data), "ARTIFACTS": str(settings.artifacts)}
+    with locked(settings.artifacts, "run", "running 03_siamese_encoders"):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "retrieval.stamp"],
+            cwd=PROJECT / "notebooks",
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout.readline().endswith("running 03_siamese_encoders\n")
+    assert process.communicate()[0] == "" and process.returncode == 0
 
 
 def test_no_data_is_one_line(settings: Settings, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ END_WITH_PARENT = (
 TAGS = {
     *bleach.ALLOWED_TAGS,
     *("h1", "h2", "h3", "h4", "h5", "h6", "p", "br", "hr", "div", "span", "pre", "del", "sub", "sup"),
-    *("table", "thead", "tbody", "tfoot", "tr", "th", "td", "dl", "dt", "dd"),
+    *("table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td", "dl", "dt", "dd"),
 }
 ATTRIBUTES = {"*": ["border", "class", "colspan", "href", "id", "rowspan", "style", "title"]}
 
@@ -150,7 +150,7 @@ def to_page(executed: nbformat.NotebookNode, title: str) -> str:
 def _clean(html: str) -> str:
     """HTML whose harmless tags are kept, while all others become text."""
     # The style that pandas puts before a table would become text as well.
-    html = re.sub(r"<style scoped>.*?</style>", "", html, flags=re.DOTALL)
+    html = re.sub(r"<style.*?</style>", "", html, flags=re.DOTALL)
     css = CSSSanitizer(allowed_css_properties=["text-align"])
     return bleach.clean(html, tags=TAGS, attributes=ATTRIBUTES, css_sanitizer=css)
 
