@@ -17,7 +17,8 @@ from retrieval.settings import PROJECT
 
 DIMENSIONS = {"mobilenetv2": 1280, "siamese_cnn": 128, "siamese_mobilenetv2": 1280, "fused": 2560}
 RESULT_KEYS = {
-    *("accuracy", "accuracy_interval", "anmrr", "map", "precision_at", "best_categories", "worst_categories"),
+    *("accuracy", "accuracy_interval", "anmrr", "anmrr_interval", "map", "map_interval", "precision_at"),
+    *("best_categories", "worst_categories"),
     *("queries", "index_size", "split", "seed", "data", "weights"),
 }
 
@@ -122,7 +123,12 @@ def test_results_say_what_they_belong_to(artifacts: Path, features: str) -> None
     assert result["data"]["comparable"] is False
     assert result["weights"].keys() >= {"name", "sha256"}
     assert set(result["precision_at"]) >= {"1", "3", "10"}
-    assert 0 <= result["anmrr"] <= 1 and 0 <= result["map"] <= 1
+    for measure in ("accuracy", "anmrr", "map"):
+        low, high = result[f"{measure}_interval"]
+        assert 0 <= low <= result[measure] <= high <= 1
+    queries = pd.read_csv(artifacts / "results" / f"{features}_queries.csv")
+    assert list(queries.file) == list(read(artifacts / "test_index_file.json").values())
+    assert result["map"] == pytest.approx(queries.average_precision.mean())
     assert (artifacts / "results" / f"{features}_report.csv").is_file()
 
 
@@ -179,3 +185,33 @@ def test_a_second_run_reuses_everything(folder: Path) -> None:
     assert "reused mobilenetv2_train.npy" in done.stdout
     assert (folder / "artifacts" / "siamese_mobilenetv2.keras").stat().st_mtime_ns == encoder
     assert (folder / "artifacts" / "manifest.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("step", tiny.STEPS)
+def test_a_category_named_like_a_script_is_none(artifacts: Path, step: str) -> None:
+    assert tiny.HOSTILE not in (artifacts / "notebooks" / f"{step}.html").read_text("utf-8")
+    executed = nbformat.read(artifacts / "notebooks" / f"{step}.ipynb", 4)
+    data = [output.get("data", {}) for cell in executed.cells for output in cell.get("outputs", [])]
+    shown = [each.get(kind, "") for each in data for kind in ("text/html", "text/markdown")]
+    assert not [text for text in shown if tiny.HOSTILE in text]
+
+
+def test_two_runs_give_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+    """All but the training, whose parallel sums TensorFlow adds up in an order of its own each time."""
+    first, second = folder / "artifacts", tmp_path / "artifacts"
+    done = tiny.run(*tiny.STEPS[:2], folder=folder, ARTIFACTS=str(second))
+    assert done.returncode == 0, done.stderr[-3000:]
+    untrained = read(second / "manifest.json")
+    assert {"audit.csv", "test_index_file.json", "mobilenetv2_all.npy", "mobilenetv2_test.npy"} <= set(
+        untrained
+    )
+    for name in untrained:
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+    shutil.copytree(first, second, dirs_exist_ok=True)
+    shutil.rmtree(second / "results")
+    for fused in second.glob("fused*"):
+        fused.unlink()
+    done = tiny.run(*tiny.STEPS[3:], folder=folder, ARTIFACTS=str(second))
+    assert done.returncode == 0, done.stderr[-3000:]
+    for name in read(first / "manifest.json"):
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name

@@ -22,7 +22,9 @@ STEPS = [
     "05_feature_fusion",
     "06_rocchio_feedback",
 ]
-COLOURS = {"beaver": (130, 80, 30), "dolphin": (40, 90, 160), "fox": (210, 110, 30), "toad": (60, 140, 50)}
+# With its sub-folder, the path of this category reads <script>alert(1)</script>.
+HOSTILE, BELOW = "<script>alert(1)<", "script>"
+COLOURS = {"beaver": (130, 80, 30), "dolphin": (40, 90, 160), "fox": (210, 110, 30), HOSTILE: (60, 140, 50)}
 IMAGES = 10
 
 
@@ -40,13 +42,14 @@ def draw(folder: Path) -> None:
     """Blurred noise in each category's own colour: no two images alike, categories easy to tell."""
     rng = np.random.default_rng(0)
     for category, colour in COLOURS.items():
-        (folder / category).mkdir(parents=True)
+        own = folder / category / (BELOW if category == HOSTILE else "")
+        own.mkdir(parents=True)
         for number in range(IMAGES):
             noise = rng.integers(-60, 60, (12, 12, 3)) + colour
             image = Image.fromarray(noise.clip(0, 255).astype(np.uint8)).resize(
                 (72, 72), Image.Resampling.BICUBIC
             )
-            image.save(folder / category / f"{category}-{number}.png")
+            image.save(own / f"{category}-{number}.png")
 
 
 def save_random_weights(path: Path) -> None:
