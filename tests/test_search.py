@@ -94,6 +94,29 @@ def test_blocks_do_not_show(small_blocks: None, method: str, k: int) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("k", [1, 2, 3, 10, 100, 3000])
+def test_the_nearest_of_thousands(method: str, k: int) -> None:
+    """NumPy sorts short rows that it need only partition: mistakes about the place k show in long ones."""
+    index, queries = features(3000, 6), features(5, 6, seed=1)
+    expected = [[position for _, position in slow_ranking(index, query)[:k]] for query in queries]
+    assert nearest(index, queries, k, method=method)[1].tolist() == expected
+
+
+def test_an_index_whose_positions_need_more_than_the_spare_bits() -> None:
+    index = np.arange(2**16 + 1.0)[::-1, np.newaxis]
+    expected = np.arange(len(index))[::-1]
+    np.testing.assert_array_equal(next(rank_blocks(index, np.zeros((1, 1))))[0], expected)
+    assert nearest(index, np.zeros((1, 1)), 2, method="exact")[1].tolist() == [[2**16, 2**16 - 1]]
+
+
+def test_a_query_in_the_centre_of_the_index() -> None:
+    """Nothing is left of its squared distance from the row that lies there too."""
+    index = np.array([[-1.0, 0], [0, 0], [1, 0]])
+    assert next(rank_blocks(index, index[[1]])).tolist() == [[1, 0, 2]]
+    assert nearest(index, index[[1]], 1, method="exact")[1].tolist() == [[1]]
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_copies_come_first_in_order_of_position(small_blocks: None, method: str) -> None:
     index = features(40, 1280)
     query = features(1, 1280, seed=1)
