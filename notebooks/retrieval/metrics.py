@@ -216,7 +216,7 @@ def confusion(query_categories: np.ndarray, retrieved_categories: np.ndarray) ->
 
     queried, retrieved = _pairs(query_categories, retrieved_categories)
     names = pd.Index(np.union1d(queried, retrieved), name="retrieved")
-    counts = pd.crosstab(queried, retrieved, rownames=["query"], colnames=["retrieved"])
+    counts = pd.crosstab(queried, retrieved, rownames=["query"])
     return counts.reindex(columns=names, fill_value=0)
 
 
