@@ -20,15 +20,16 @@ EPOCHS = 4
 # Shares of the processor time that a notebook takes undisturbed, which lie in the same places on a busy
 # machine; or files that appear only while something is under way.
 MOMENTS = {
-    "01_split": [0.2, 0.35, 0.5, 0.65, 0.8, 0.95, "manifest.json"],
-    "02_mobilenetv2_features": [0.1, 0.3, 0.5, 0.6, 0.7, 0.8, "unfinished/*_train.npy/*", 0.9],
+    "01_split": [0.2, 0.3, 0.4, 0.5, ".*-*_index_file.json", 0.6, 0.7, "manifest.json", 0.8, 0.9],
+    "02_mobilenetv2_features": [0.2, "unfinished/*", 0.4, ".*-*_val.npy", 0.5, 0.6],
     "03_siamese_encoders": [
-        *(0.1, 0.2, 0.3, "unfinished/siamese_cnn.keras/*/history.json", 0.35, ".*.keras", 0.4),
-        *("unfinished/siamese_mobilenetv2.keras/*/history.json", 0.45, "unfinished/*_val.npy/*", 0.5),
+        *(0.1, "unfinished/siamese_cnn.keras/*/history.json", "unfinished/siamese_cnn.keras/*/2.*"),
+        *(".*-siamese_cnn.keras", 0.4, "unfinished/siamese_mobilenetv2.keras/*/history.json"),
+        *(".*-siamese_mobilenetv2.keras", "unfinished/*_val.npy", 0.2),
     ],
-    "04_kdtree_retrieval": [0.3, 0.6, 0.8, "figures/.*", 0.95],
-    "05_feature_fusion": [0.3, 0.5, 0.7, "results/.*", 0.9],
-    "06_rocchio_feedback": [0.4, 0.6, "figures/.*", 0.8],
+    "04_kdtree_retrieval": [0.3, 0.6, "figures/.*", "results/.*"],
+    "05_feature_fusion": [0.2, 0.4, ".*-*_train.npy", 0.6, "results/.*", 0.8],
+    "06_rocchio_feedback": [0.2, 0.4, "figures/.*", 0.6, 0.8],
 }
 
 
@@ -65,7 +66,7 @@ class Project:
                     with suppress(psutil.NoSuchProcess):
                         member.kill()
                 return process.wait() == -signal.SIGKILL
-            time.sleep(0.01)
+            time.sleep(0.005)
         assert process.returncode == 0, self.log.read_text()[-3000:]
         return False
 
@@ -144,7 +145,7 @@ def test_a_killed_training_went_on_and_missed_no_epoch(projects, encoder: str) -
     _, killed = projects
     history = pd.read_csv(killed.artifacts / f"{encoder}_history.csv")
     assert history.epoch.tolist() == list(range(1, EPOCHS + 1))
-    assert killed.log.read_text().count("resumed after epoch") >= 2
+    assert "resumed after epoch 1" in killed.log.read_text()
 
 
 def test_nothing_is_left_behind(projects) -> None:
