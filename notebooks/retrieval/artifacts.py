@@ -58,6 +58,7 @@ class Store:
     folder: Path
     settings: Mapping[str, Any]
     data: Path | None = None
+    # The hash of each artifact when it was loaded: what has changed since is not what was computed on.
     _loaded: dict[str, str] = field(default_factory=dict, init=False, repr=False)
 
     def make(
@@ -82,7 +83,8 @@ class Store:
             file even when just made, so that the first run sees what every later one does.
 
         Raises:
-            RetrievalError: one of `needs` cannot be used, or saving failed.
+            RetrievalError: one of `needs` cannot be used or was made anew since it was loaded here, or
+                saving failed.
             ValueError: `by` made an array that breaks the contract.
         """
         settings, inputs = dict(settings or {}), self._inputs(needs)
@@ -112,7 +114,7 @@ class Store:
         """Writes an artifact that is cheap enough to be made anew in every run.
 
         Raises:
-            RetrievalError: one of `needs` cannot be used, or writing failed.
+            RetrievalError: as `make`.
             ValueError: an array breaks the contract.
         """
         self._save({name: value}, settings=dict(settings or {}), inputs=self._inputs(needs))
