@@ -20,8 +20,11 @@ EPOCHS = 4
 # Shares of the processor time that a notebook takes undisturbed, which lie in the same places on a busy
 # machine; or files that appear only while something is under way.
 MOMENTS = {
-    "01_split": [0.2, 0.3, 0.4, 0.5, ".*-*_index_file.json", 0.6, 0.7, "manifest.json", 0.8, 0.9],
-    "02_mobilenetv2_features": [0.2, "unfinished/*", 0.4, ".*-*_val.npy", 0.5, 0.6],
+    "01_split": [
+        *(0.2, 0.35, 0.5, "unfinished/*", 0.6, ".*-mobilenetv2_all.npy", ".*-*_index_file.json", 0.7),
+        *("manifest.json", 0.8, 0.9),
+    ],
+    "02_mobilenetv2_features": [0.2, 0.4, ".*-*_val.npy", 0.5, 0.6],
     "03_siamese_encoders": [
         *(0.1, "unfinished/siamese_cnn.keras/*/history.json", "unfinished/siamese_cnn.keras/*/2.*"),
         *(".*-siamese_cnn.keras", 0.4, "unfinished/siamese_mobilenetv2.keras/*/history.json"),
