@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import struct
 import sys
+import time
 import zlib
 from io import BytesIO
 from itertools import product
@@ -108,6 +110,21 @@ def test_transparency_of_every_kind_is_laid_over_white(tmp_path):
         assert colour_at(tmp_path / name) == (255, 255, 255), name
     Image.new("RGBA", (4, 4), (255, 0, 0, 128)).save(tmp_path / "half.png")
     assert colour_at(tmp_path / "half.png") == (255, 127, 127)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("big", [False, True])
+def test_a_tiff_with_an_endless_table_is_refused_before_it_is_read(tmp_path, order: str, big: bool):
+    mark = b"II" if order == "<" else b"MM"
+    if big:
+        head = struct.pack(order + "HHHQQ", 43, 8, 0, 16, 1) + struct.pack(order + "HHQQ", 282, 5, 2**24, 44)
+    else:
+        head = struct.pack(order + "HIH", 42, 8, 1) + struct.pack(order + "HHII", 282, 5, 2**24, 26)
+    (tmp_path / "table.tif").write_bytes(mark + head)
+    os.truncate(tmp_path / "table.tif", 2**27 + 64)
+    started = time.monotonic()
+    fails(lambda: open_image(tmp_path / "table.tif"), "table.tif", "a table of 16777216 entries is too long")
+    assert time.monotonic() - started < 5
 
 
 def test_cmyk_greyscale_and_palette_become_rgb(tmp_path):

@@ -31,6 +31,8 @@ SHORTER_SIDE = 1024
 # decoder keeps four copies at 4 bytes each.
 MEMORY = 900_000_000
 PIXEL_BYTES = 16
+# The longest table of numbers in a TIFF, beside types that stay bytes: Pillow makes an object of each.
+TABLE_ENTRIES, BYTE_TYPES = 300_000, (1, 2, 6, 7)
 # What a progressive JPEG may add up to, seconds of work: usual ones have some ten scans.
 SCANNED_PIXELS = 4_000_000_000
 REAL_CATEGORIES, REAL_IMAGES = 45, 13_751
@@ -163,8 +165,7 @@ def open_image(path: Path) -> Image.Image:
 
     A JPEG whose shorter side has 2048 pixels or more is decoded at a half, quarter or eighth of its
     size, which leaves that side 1024 pixels or more: photographs of 200 megapixels can be used. Of
-    other images, those of up to about 50 megapixels can. Decoding their pixels takes less than 1 GiB of
-    memory; tables of millions of entries that a TIFF may have beside its pixels are not bounded.
+    other images, those of up to about 50 megapixels can. Decoding takes less than 1 GiB of memory.
 
     Raises:
         RetrievalError: it is missing, no regular file, damaged, truncated, not an image in one of
@@ -199,7 +200,9 @@ def _read(path: Path) -> bytes:
 
 
 def _decode(content: bytes) -> Image.Image:
+    _check_tables(content)
     image = Image.open(BytesIO(content), formats=FORMATS)
+    _check_tables(image.info.get("exif", b"").removeprefix(b"Exif\0\0"))
     _check_cost(image, content)
     image.load()
     with suppress(SyntaxError, struct.error):  # EXIF data that cannot be read turn nothing
@@ -212,6 +215,26 @@ def _decode(content: bytes) -> Image.Image:
         over_white.paste(image, mask=image)
         return over_white
     return image.convert("RGB")
+
+
+def _check_tables(content: bytes) -> None:
+    """Refuses a TIFF, or EXIF data, with a table of numbers that would take Pillow minutes to read."""
+    order, version = {b"II": "<", b"MM": ">"}.get(content[:2]), content[2:4].strip(b"\0")
+    if order is None or version not in (b"*", b"+"):
+        return
+    # Where the first directory is; its length; tag, type and count of an entry: TIFF 6.0, and BigTIFF.
+    at, pointer, length, entry, size = (
+        (4, "I", "H", "HHI", 12) if version == b"*" else (8, "Q", "Q", "HHQ", 20)
+    )
+    with suppress(struct.error):  # what is cut off is for Pillow to report
+        (start,) = struct.unpack_from(order + pointer, content, at)
+        (entries,) = struct.unpack_from(order + length, content, start)
+        first = start + struct.calcsize(order + length)
+        for position in range(first, first + size * min(entries, 65535), size):
+            _, kind, count = struct.unpack_from(order + entry, content, position)
+            # More than there are bytes are not there: Pillow notices by itself.
+            if kind not in BYTE_TYPES and TABLE_ENTRIES < count <= len(content):
+                raise ValueError(f"a table of {count} entries is too long")
 
 
 def _check_cost(image: Image.Image, content: bytes) -> None:
