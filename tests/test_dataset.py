@@ -39,6 +39,7 @@ from retrieval.audit import (
 from retrieval.dataset import (
     REAL_CATEGORIES,
     REAL_IMAGES,
+    REAL_SHA256,
     Source,
     category_of,
     describe,
@@ -49,6 +50,7 @@ from retrieval.dataset import (
 from retrieval.errors import RetrievalError
 from retrieval.settings import PROJECT
 from retrieval.splitting import index_maps, split
+from retrieval.storage import sha256
 
 REAL = PROJECT.parent / "shared" / "mammals"
 
@@ -411,10 +413,9 @@ def test_source_and_fingerprint_follow_the_content(root):
 
 
 def test_only_the_whole_real_set_is_comparable():
-    whole = {"name": "mammals", "images": REAL_IMAGES, "categories": REAL_CATEGORIES, "sha256": ""}
-    assert Source(**whole, is_sample=False).comparable
-    assert not Source(**whole, is_sample=True).comparable
-    assert not Source(**whole | {"images": REAL_IMAGES - 1}, is_sample=False).comparable
+    whole = {"name": "mammals", "images": REAL_IMAGES, "categories": REAL_CATEGORIES, "is_sample": False}
+    assert Source(**whole, sha256=REAL_SHA256).comparable
+    assert not Source(**whole, sha256="0" * 64).comparable
     reported = json.loads((PROJECT / "notebooks/retrieval/reported.json").read_text())["dataset"]
     assert (reported["images"], reported["categories"]) == (REAL_IMAGES, REAL_CATEGORIES)
 
@@ -423,6 +424,7 @@ def test_only_the_whole_real_set_is_comparable():
 def test_the_real_set_is_found_whole():
     files = find_images(REAL)
     assert (len(files), len(set(map(category_of, files)))) == (REAL_IMAGES, REAL_CATEGORIES)
+    assert describe(REAL, {file: sha256(REAL / file) for file in files}).comparable
 
 
 # Splitting
@@ -538,11 +540,17 @@ def test_download_copies_the_category_folders_and_checks_them(root, tmp_path, mo
     monkeypatch.setitem(sys.modules, "kagglehub", kagglehub)
     monkeypatch.setattr(downloading, "REAL_CATEGORIES", 2)
     monkeypatch.setattr(downloading, "REAL_IMAGES", 12)
+    monkeypatch.setattr(
+        "retrieval.dataset.REAL_SHA256", describe(root, inspect(root, find_images(root)).digests).sha256
+    )
     target = tmp_path / "data" / "mammals"
     downloading.download(target)
     assert find_images(target) == find_images(root) and list(target.parent.iterdir()) == [target]
     kagglehub.dataset_download = no_network
     downloading.download(target)
+    content = (target / "fox/0.jpg").read_bytes()
+    (target / "fox/0.jpg").write_bytes(content + b"more")
+    fails(lambda: downloading.download(target), "does not hold the files", "make DATA=")
     (target / "fox/0.jpg").unlink()
     fails(lambda: downloading.download(target), "11 images of 2 categories")
     fails(lambda: downloading.download(tmp_path / "new"), "ConnectionError", "network", "make DATA=")

@@ -7,9 +7,10 @@ import shutil
 import sys
 from pathlib import Path
 
-from retrieval.dataset import REAL_CATEGORIES, REAL_IMAGES, category_of, find_images
+from retrieval.dataset import REAL_CATEGORIES, REAL_IMAGES, category_of, describe, find_images
 from retrieval.errors import RetrievalError
 from retrieval.settings import PROJECT
+from retrieval.storage import sha256
 
 SLUG = "asaniczka/mammals-image-classification-dataset-45-animals"
 
@@ -19,7 +20,7 @@ def download(target: Path) -> None:
 
     Raises:
         RetrievalError: kagglehub is missing, Kaggle cannot be reached, the disk is full, or what is
-            there or came is not the 13,751 images of 45 categories.
+            there or came is not, to the last byte, the 13,751 images of 45 categories.
     """
     if not target.exists():
         _copy(_category_root(_fetch()), target)
@@ -73,6 +74,11 @@ def _check(target: Path) -> None:
         raise RetrievalError(
             f"{target} has {found[1]} images of {found[0]} categories, "
             f"not {REAL_IMAGES} of {REAL_CATEGORIES}: delete it and run `make data` again"
+        )
+    if not describe(target, {file: sha256(target / file) for file in files}).comparable:
+        raise RetrievalError(
+            f"{target} does not hold the files that the figures were measured on (its SHA-256 is another): "
+            "delete it and run `make data` again, or use it as it is with `make DATA=data/mammals`"
         )
 
 
