@@ -197,6 +197,7 @@ def test_feedback_finds_a_category_that_lies_in_two_places():
 
 @pytest.mark.parametrize(("rounds", "judged", "n"), [(1, 10, 19), (3, 10, 39), (0, 10, 9), (1, 30, 59)])
 def test_too_small_an_index_is_an_error(rounds: int, judged: int, n: int):
-    with pytest.raises(ValueError, match=f"{rounds} rounds of {judged}"):
+    message = rf"^{rounds} rounds of {judged} need {n + 1} images, the index has {n}$"
+    with pytest.raises(ValueError, match=message):
         feedback.simulate(*a_collection(0, n=n), rounds=rounds, judged=judged)
     feedback.simulate(*a_collection(0, n=n + 1), rounds=rounds, judged=judged)

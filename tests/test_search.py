@@ -162,16 +162,16 @@ def test_types_and_shapes(method: str) -> None:
 def test_what_cannot_be_searched_is_refused(method: str) -> None:
     index = features(9, 5)
     for k, exclude_self in ((10, False), (9, True), (0, False)):
-        with pytest.raises(ValueError, match=f"k={k}, but the index offers 1 to {9 - exclude_self}"):
+        with pytest.raises(ValueError, match=f"^k={k}, but the index offers 1 to {9 - exclude_self} "):
             nearest(index, index, k, method=method, exclude_self=exclude_self)
-    with pytest.raises(ValueError, match="queries have 4 dimensions, the index 5"):
+    with pytest.raises(ValueError, match=r"^queries have 4 dimensions, the index 5$"):
         nearest(index, features(2, 4), 1, method=method)
     with pytest.raises(ValueError):
         nearest(index, features(2, 5), 1, method=method, exclude_self=True)  # not the index itself
 
 
 def test_unknown_method_and_other_dimensions() -> None:
-    with pytest.raises(ValueError, match="'annoy' is unknown: use kdtree or exact"):
+    with pytest.raises(ValueError, match=r"^method 'annoy' is unknown: use kdtree or exact$"):
         nearest(features(9, 5), features(2, 5), 1, method="annoy")
-    with pytest.raises(ValueError, match="queries have 4 dimensions, the index 5"):
+    with pytest.raises(ValueError, match=r"^queries have 4 dimensions, the index 5$"):
         next(rank_blocks(features(9, 5), features(2, 4)))
