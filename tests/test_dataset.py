@@ -45,9 +45,9 @@ from retrieval.dataset import (
     describe,
     find_images,
     fingerprint,
-    open_image,
 )
 from retrieval.errors import RetrievalError
+from retrieval.images import open_image
 from retrieval.settings import PROJECT
 from retrieval.splitting import index_maps, split
 from retrieval.storage import sha256

@@ -22,8 +22,9 @@ from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
 from retrieval.artifacts import PARTS
-from retrieval.dataset import LEAST_IMAGES, category_of, read_image
-from retrieval.errors import RetrievalError
+from retrieval.dataset import LEAST_IMAGES, category_of
+from retrieval.errors import RetrievalError, shown
+from retrieval.images import read_image
 
 HASH_SIZE = 16
 # Of 256 bits: recompressed and slightly cropped copies differ in fewer, other photographs in more.
@@ -207,9 +208,9 @@ def _check_readable(readable: dict[str, _Look], unreadable: dict[str, str]) -> N
     counts = Counter(map(category_of, readable))
     for file, reason in unreadable.items():
         category = category_of(file)
-        if counts[category] < LEAST_IMAGES:
+        if (count := counts[category]) < LEAST_IMAGES:
             raise RetrievalError(
-                f"{category} has {counts[category]} readable images, {LEAST_IMAGES} are needed: {reason}"
+                f"{shown(category)} has {count} readable images, {LEAST_IMAGES} are needed: {reason}"
             )
 
 

@@ -21,8 +21,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from retrieval.artifacts import Store
-from retrieval.dataset import open_image
 from retrieval.errors import RetrievalError
+from retrieval.images import open_image
 from retrieval.quietly import keras, tf
 from retrieval.storage import remove, sha256, write_atomically, writing
 

@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from PIL import Image
 
-from retrieval.dataset import category_of, open_image
+from retrieval.dataset import category_of
+from retrieval.images import open_image
 from retrieval.storage import write_atomically
 
 # Okabe and Ito's colours, told apart with every common colour vision.
