@@ -83,7 +83,7 @@ def extraction() -> None:
 
     for number in range(150):
         Image.new("RGB", (8, 8), (number, 0, 0)).save(f"{number:03}.bmp")
-    encoder = keras.Sequential([keras.layers.Input((8, 8, 3)), keras.layers.Flatten()])
+    encoder = keras.Sequential([keras.layers.Input((8, 8, 3)), keras.layers.Reshape((192,))])
     files, loaded, load = sorted(path.name for path in Path().glob("*.bmp")), [], features.load_image
     features.load_image = lambda path, **options: loaded.append(path) or load(path, **options)
     store = Store(Path("artifacts"), {})
