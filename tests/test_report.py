@@ -75,6 +75,7 @@ def test_other_images_are_never_set_beside_the_reported_figures() -> None:
 def test_the_caption_says_what_the_figures_belong_to() -> None:
     line = "mammals: 13751 images, 45 categories; grouped split, seed 0; ImageNet's"
     assert report.caption({"mobilenetv2": a_result()}) == line
+    assert report.caption({"mobilenetv2": a_result() | {"epochs": 2}}) == f"{line}; EPOCHS=2"
 
 
 def test_text_rounds_and_signs() -> None:

@@ -100,13 +100,16 @@ def ends(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def caption(results: Mapping[str, Result]) -> str:
-    """Data, split, seed and weights in one line, and whether the reported figures compare."""
+    """Data, split, seed, weights, and epochs where they were cut short, in one line; and whether the
+    reported figures compare."""
     first = next(iter(results.values()))
     data = first["data"]
     line = (
         f"{data['name']}: {data['images']} images, {data['categories']} categories; "
         f"{first['split']} split, seed {first['seed']}; {first['weights']['name']}"
     )
+    if first.get("epochs"):
+        line += f"; EPOCHS={first['epochs']}"
     return line if _is_comparable(results) else f"{line}; other images than the original's: no comparison"
 
 
