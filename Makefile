@@ -65,7 +65,7 @@ audit: $(INSTALLED)  ## look the locked versions up in the list of known vulnera
 
 clean:  ## delete what the notebooks wrote to artifacts/; data and .venv stay
 	$(if $(filter artifacts,$(ARTIFACTS)),,$(error make clean empties artifacts/ alone: delete $(ARTIFACTS) by hand))
-	@find artifacts/ -mindepth 1 ! -name README.md -delete
+	@find artifacts/ -mindepth 1 ! -name README.md ! -path 'artifacts/.locks*' -delete
 
 help:  ## this list
 	@echo 'make [TARGET] [SETTING=value ...]'

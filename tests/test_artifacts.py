@@ -239,6 +239,29 @@ def test_another_input_makes_what_rests_on_it_stale(store: Store) -> None:
         store.load(FUSED)
 
 
+def test_other_weights_at_the_same_path_make_all_that_rests_on_them_stale(tmp_path: Path) -> None:
+    path = tmp_path / "random.weights.h5"
+    path.write_text("first")
+
+    def open_again() -> Store:
+        return Store(tmp_path / "artifacts", {"weights": str(path)})
+
+    settings = {"weights": str(path), "sha256": sha256(path)}
+    open_again().make("weights.json", by=lambda _: {"sha256": sha256(path)}, settings=settings)
+    open_again().make(FEATURES, by=lambda _: features(), needs=["weights.json"])
+    open_again().load(FEATURES)
+    path.write_text("second")
+    with pytest.raises(RetrievalError, match=f"{FEATURES} rests on weights.json, which names other weights"):
+        open_again().load(FEATURES)
+
+
+def test_a_table_keeps_names_that_look_like_something_else(store: Store) -> None:
+    table = pd.DataFrame({"category": ["1", "NA", "null"], "f1": [0.5, 0.0, 1.0]})
+    pd.testing.assert_frame_equal(store.make("results/fused_report.csv", by=lambda _: table), table)
+    audit = pd.DataFrame({"file": ["NA/1.jpg"] * 2, "other_file": ["1/1.jpg", ""], "distance": [3.0, np.nan]})
+    pd.testing.assert_frame_equal(store.make("audit.csv", by=lambda _: audit), audit)
+
+
 def test_rows_must_be_as_many_as_images(store: Store) -> None:
     fill(store)
     store.make(FEATURES, by=lambda _: features()[:2], needs=[FILES], settings={"new": 1})

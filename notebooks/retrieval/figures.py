@@ -31,6 +31,8 @@ METHODS = {
 }
 PARTS = {"train": "#0072B2", "val": "#E69F00", "test": "#D55E00"}
 THUMBNAIL = 144
+# A file may be named $x$: names are no formulas.
+plt.rcParams["text.parse_math"] = False
 RESULTS_PER_LINE = 5
 
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from retrieval import audit, feedback
 from retrieval.artifacts import open_store
-from retrieval.comparison import MEASURES, intervals, query_table
+from retrieval.comparison import MEASURES, compare, intervals, query_table
 from retrieval.dataset import category_of
 from retrieval.errors import RetrievalError
 from retrieval.fusion import l2_normalise
@@ -74,6 +74,28 @@ def price_of_duplicates(
         counts = {("", "queries"): tested.sum(), ("", "leaking pairs"): leaked}
         rows[protocol] = counts | intervals(table, seed=seed).stack().to_dict()
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def worth_of_copies(
+    vectors: np.ndarray, files: Sequence[str], pairs: pd.DataFrame, *, seed: int
+) -> pd.DataFrame:
+    """What a plain split owes to copies of the queries in its index: with them against without.
+
+    The queries are the same, and so is the rest of the index: unlike another split, this says what
+    the copies alone are worth.
+
+    Args and columns as `price_of_duplicates` and `comparison.compare`.
+    """
+    categories, groups = _categories(files), audit.duplicate_groups(files, pairs)
+    parts = split(categories, None, seed=seed)
+    tested = parts == "test"
+    copies = (parts == "train") & np.isin(groups, groups[tested])
+    without = np.where(copies, "left out", parts)
+    tables = [
+        query_table(score_split(vectors, categories, each), np.array(files)[tested], groups[tested])
+        for each in (parts, without)
+    ]
+    return compare(*tables, seed=seed)
 
 
 def repeat(

@@ -99,7 +99,9 @@ def read(path: Path) -> Any:
     if path.suffix == ".csv":
         import pandas
 
-        return pandas.read_csv(path)
+        # A category may be named 1 or NA, and stays what it is called; only numbers can be missing.
+        names = dict.fromkeys(("category", "file", "other_file", "kind", "part", "other_part"), str)
+        return pandas.read_csv(path, dtype=names, keep_default_na=False, na_values={"distance": [""]})
     # Only the steps that use an encoder pay for loading TensorFlow.
     import keras
 
