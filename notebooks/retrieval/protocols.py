@@ -68,10 +68,9 @@ def price_of_duplicates(
     }
     rows = {}
     for protocol, parts in protocols.items():
-        tested = parts == "test"
-        table = query_table(score_split(vectors, categories, parts), np.array(files)[tested], groups[tested])
+        table = _query_table(vectors, files, groups, parts)
         leaked = audit.leaks(pairs, files, parts, between=("train", "test"))
-        counts = {("", "queries"): tested.sum(), ("", "leaking pairs"): leaked}
+        counts = {("", "queries"): len(table), ("", "leaking pairs"): leaked}
         rows[protocol] = counts | intervals(table, seed=seed).stack().to_dict()
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -88,14 +87,9 @@ def worth_of_copies(
     """
     categories, groups = _categories(files), audit.duplicate_groups(files, pairs)
     parts = split(categories, None, seed=seed)
-    tested = parts == "test"
-    copies = (parts == "train") & np.isin(groups, groups[tested])
+    copies = (parts == "train") & np.isin(groups, groups[parts == "test"])
     without = np.where(copies, "left out", parts)
-    tables = [
-        query_table(score_split(vectors, categories, each), np.array(files)[tested], groups[tested])
-        for each in (parts, without)
-    ]
-    return compare(*tables, seed=seed)
+    return compare(*(_query_table(vectors, files, groups, each) for each in (parts, without)), seed=seed)
 
 
 def repeat(
@@ -133,6 +127,15 @@ def spread(repeated: pd.DataFrame) -> pd.DataFrame:
 
 def _categories(files: Sequence[str]) -> np.ndarray:
     return np.array([category_of(file) for file in files])
+
+
+def _query_table(
+    vectors: np.ndarray, files: Sequence[str], groups: np.ndarray, parts: np.ndarray
+) -> pd.DataFrame:
+    """The `comparison.query_table` of `score_split`."""
+    tested = parts == "test"
+    scores = score_split(vectors, _categories(files), parts)
+    return query_table(scores, np.array(files)[tested], groups[tested])
 
 
 def _feedback(vectors: np.ndarray, categories: np.ndarray, parts: np.ndarray) -> float:
