@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrieval.comparison import MEASURES, compare, intervals, query_table
+from retrieval.comparison import MEASURES, ablation, compare, intervals, query_table
 from retrieval.metrics import Scores
 
 QUERIES = 400
@@ -70,3 +70,16 @@ def test_a_difference_is_paired_and_put_into_words() -> None:
 def test_other_queries_are_refused() -> None:
     with pytest.raises(ValueError, match="other queries"):
         compare(a_table(), a_table().iloc[::-1], seed=0)
+
+
+def test_an_ablation_compares_every_step_with_the_one_it_builds_on() -> None:
+    first = a_table()
+    tables = {"start": first, "step": first.assign(nmrr=first.nmrr - 0.1), "worse": first}
+    steps = ablation(tables, {"step": "start", "worse": "step"}, seed=0)
+    assert steps.index.tolist() == list(tables)
+    assert steps.against.tolist() == ["", "start", "step"]
+    assert steps["ANMRR"].tolist() == pytest.approx([table.nmrr.mean() for table in tables.values()])
+    assert steps["ANMRR difference"].tolist()[1:] == pytest.approx([-0.1, 0.1])
+    assert steps["ANMRR verdict"].tolist()[1:] == ["better", "worse"]
+    assert steps["P@3 verdict"].tolist()[1:] == ["no difference"] * 2
+    assert steps.loc["start"].filter(like="difference").isna().all()

@@ -8,6 +8,7 @@ import pickle
 import shutil
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -16,7 +17,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from retrieval import features, training
+from retrieval import features, training, triplets
 from retrieval.artifacts import Store, verify
 from retrieval.errors import RetrievalError
 
@@ -195,11 +196,11 @@ RECIPE = training.Recipe(
     least_area=0.5,
     categories=2,
     images=2,
-    margin=0.2,
     learning_rate=1e-3,
     epochs=3,
     patience=3,
 )
+LOSS = partial(triplets.hinge, margin=0.2)
 
 
 def train(folder: Path, epochs: int) -> pd.DataFrame:
@@ -207,7 +208,7 @@ def train(folder: Path, epochs: int) -> pd.DataFrame:
     pool = [keras.layers.Input((None, None, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)]
     images = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3)).astype(np.uint8)
     data, recipe = (images, np.arange(8) % 2), training.Recipe(**vars(RECIPE) | {"epochs": epochs})
-    return training.train(keras.Sequential(pool), data, data, recipe, seed=0, folder=folder)[1]
+    return training.train(keras.Sequential(pool), data, data, recipe, loss=LOSS, seed=0, folder=folder)[1]
 
 
 @pytest.fixture(scope="module")

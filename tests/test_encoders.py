@@ -32,6 +32,18 @@ def test_nothing_is_frozen_and_nothing_added():
     assert momenta == {encoders.BATCH_NORMALISATION_MOMENTUM}
 
 
+def test_frozen_batch_normalisation_is_the_same_in_training_and_in_use():
+    encoder = encoders.freeze_batch_normalisation(
+        keras.applications.MobileNetV2(
+            input_shape=(None, None, 3), include_top=False, pooling="avg", weights=None
+        )
+    )
+    images = np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
+    np.testing.assert_allclose(encoder(images, training=True), encoder(images, training=False), atol=1e-6)
+    trained = {type(layer) for layer in encoder.layers if layer.trainable_variables}
+    assert trained == {keras.layers.Conv2D, keras.layers.DepthwiseConv2D}
+
+
 @pytest.mark.parametrize("count", [1, 65])
 def test_embeddings_have_unit_length_and_keep_their_order(count):
     images = np.random.default_rng(0).integers(0, 256, (count, 16, 16, 3), np.uint8)

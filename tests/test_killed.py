@@ -27,8 +27,9 @@ MOMENTS = {
     "02_mobilenetv2_features": [0.2, 0.4, ".*-*_val.npy", 0.5, 0.6],
     "03_siamese_encoders": [
         *(0.1, "unfinished/siamese_cnn.keras/*/history.json", "unfinished/siamese_cnn.keras/*/2.*"),
-        *(".*-siamese_cnn.keras", 0.4, "unfinished/siamese_mobilenetv2.keras/*/history.json"),
-        *(".*-siamese_mobilenetv2.keras", "unfinished/*_val.npy", 0.2),
+        *(".*-siamese_cnn.keras", "unfinished/siamese_mobilenetv2.keras/*/history.json"),
+        *(".*-siamese_mobilenetv2.keras", "unfinished/*_val.npy"),
+        *("unfinished/proxy_mobilenetv2.keras/*/*/history.json", 0.2),
     ],
     "04_kdtree_retrieval": [0.3, 0.6, "figures/.*", "results/.*"],
     "05_feature_fusion": [0.2, 0.4, ".*-*_train.npy", 0.6, "results/.*", 0.8],
@@ -127,7 +128,9 @@ def test_all_is_as_if_nothing_had_happened_but_for_what_training_decides(project
     trained: set[str] = set()
     while (
         more := {
-            name for name, record in quiet.items() if "siamese" in name or trained & record["inputs"].keys()
+            name
+            for name, record in quiet.items()
+            if name.startswith(("siamese", "proxy")) or trained & record["inputs"].keys()
         }
         - trained
     ):
@@ -143,11 +146,14 @@ def test_all_is_as_if_nothing_had_happened_but_for_what_training_decides(project
     assert not any(verify(projects[1].artifacts).values())
 
 
-@pytest.mark.parametrize("encoder", ["siamese_cnn", "siamese_mobilenetv2"])
-def test_a_killed_training_went_on_and_missed_no_epoch(projects, encoder: str) -> None:
+@pytest.mark.parametrize(
+    ("encoder", "epochs"),
+    [("siamese_cnn", EPOCHS), ("siamese_mobilenetv2", EPOCHS), ("proxy_mobilenetv2", 2 * EPOCHS)],
+)
+def test_a_killed_training_went_on_and_missed_no_epoch(projects, encoder: str, epochs: int) -> None:
     _, killed = projects
     history = pd.read_csv(killed.artifacts / f"{encoder}_history.csv")
-    assert history.epoch.tolist() == list(range(1, EPOCHS + 1))
+    assert history.epoch.tolist() == list(range(1, epochs + 1))
     assert "resumed after epoch 1" in killed.log.read_text()
 
 

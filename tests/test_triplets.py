@@ -61,15 +61,45 @@ def test_hardest_triplets_are_valid_and_hardest(seed):
         assert distances[anchor, negative] == distances[anchor][~same].min()
 
 
+def test_random_triplets_are_valid_and_any_can_be_drawn():
+    labels = np.array([0, 0, 0, 1, 1, 1])
+    drawn = np.concatenate([triplets.mine_random(labels).numpy() for _ in range(300)])
+    assert (labels[drawn[:, 0]] == labels[drawn[:, 1]]).all() and (drawn[:, 0] != drawn[:, 1]).all()
+    assert (labels[drawn[:, 0]] != labels[drawn[:, 2]]).all()
+    assert len(np.unique(drawn, axis=0)) == 6 * 2 * 3
+
+
+@pytest.mark.parametrize("mining", triplets.MINING)
+def test_every_mining_has_its_loss(mining):
+    embeddings = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
+    values = triplets.hinge(embeddings, np.arange(8) % 2, margin=MARGIN, mining=mining)
+    assert values["loss"] > 0
+
+
+def test_without_unit_length_distances_grow_with_the_embeddings():
+    embeddings = np.array([[2.0, 0.0], [0.0, 3.0], [1.0, 1.0]], np.float32)
+    values = triplets.hinge(embeddings, np.array([0, 0, 1]), margin=MARGIN, unit_length=False)
+    # Positives are 4 + 9 apart; the negative is 1 + 1 from one anchor, 1 + 4 from the other.
+    assert float(values["loss"]) == pytest.approx(((13 - 2) + (13 - 5)) / 2 + MARGIN)
+
+
 def test_loss_by_hand():
     distances = np.array([[0, 1, 0.5], [1, 0, 3], [0.5, 3, 0]], np.float32)
     both = np.array([[0, 1, 2], [1, 0, 2]])
     # d(a, p) - d(a, n) + margin: 1 - 0.5 + 0.2 = 0.7, and 1 - 3 + 0.2 < 0
-    assert float(triplets.triplet_loss(distances, both, MARGIN)) == pytest.approx(0.35)
+    assert float(triplets.mean_hinge(distances, both, MARGIN)) == pytest.approx(0.35)
+
+
+def test_the_hinge_of_a_batch_is_that_of_its_violating_triplets_on_the_sphere():
+    embeddings = np.array([[2.0, 0.0], [0.0, 3.0], [1.0, 1.0]], np.float32)
+    values = triplets.hinge(embeddings, np.array([0, 0, 1]), margin=MARGIN)
+    # Squared distances 2, and twice 2 - sqrt(2): both triplets violate by the same.
+    assert float(values["loss"]) == pytest.approx(2 - (2 - 2**0.5) + MARGIN, rel=1e-5)
+    assert float(values["random"]) == float(values["hardest"]) == 1
 
 
 def test_no_triplets_no_loss():
-    assert float(triplets.triplet_loss(np.zeros((2, 2), np.float32), np.empty((0, 3), np.int64), MARGIN)) == 0
+    assert float(triplets.mean_hinge(np.zeros((2, 2), np.float32), np.empty((0, 3), np.int64), MARGIN)) == 0
 
 
 def test_shares_of_violations_by_hand():
@@ -78,30 +108,3 @@ def test_shares_of_violations_by_hand():
     shares = triplets.violating_shares(distances, np.array([0, 0, 1, 1]), MARGIN)
     assert float(shares["random"]) == pytest.approx(2 / 8)
     assert float(shares["hardest"]) == pytest.approx(2 / 4)
-
-
-@given(st.integers(0, 1000), st.floats(0.05, 1.0))
-def test_crops_lie_inside_and_are_large_enough(seed, least_area):
-    top, left, bottom, right = triplets.draw_crops(50, least_area, np.random.default_rng(seed)).T
-    assert min(top.min(), left.min(), right.min()) >= 0
-    assert max(bottom.max(), left.max(), right.max()) <= 1 + 1e-6
-    # A crop wider or higher than the picture is cut to it, which costs at most a factor of 4/3.
-    assert ((bottom - top) * np.abs(right - left)).min() >= least_area * 3 / 4 - 1e-6
-
-
-def test_half_of_the_crops_are_mirrored():
-    _, left, _, right = triplets.draw_crops(2000, 0.5, np.random.default_rng(0)).T
-    assert 0.45 < (left > right).mean() < 0.55
-
-
-def test_a_batch_holds_k_different_images_of_p_categories():
-    labels = np.arange(10).repeat(6)
-    rows = triplets.draw_batch(labels, 4, 3, np.random.default_rng(0))
-    assert len(set(rows.tolist())) == 12
-    assert sorted(np.unique(labels[rows], return_counts=True)[1]) == [3, 3, 3, 3]
-
-
-def test_a_batch_of_few_categories_and_few_images():
-    labels = np.array([0, 0, 1, 1, 1])
-    rows = triplets.draw_batch(labels, 4, 3, np.random.default_rng(0))
-    assert sorted(labels[rows].tolist()) == [0, 0, 0, 1, 1, 1]

@@ -32,8 +32,11 @@ PARTS = ("train", "val", "test")
 STEPS = {
     "01_split": ("*_index_*.json", "dataset.json", "images.json", "audit.csv"),
     "02_mobilenetv2_features": ("mobilenetv2_*", "weights.json"),
-    "03_siamese_encoders": ("siamese_*",),
-    "05_feature_fusion": ("fused*", "results/fused*", "results/comparison*"),
+    "03_siamese_encoders": ("siamese_*", "proxy_*", "unseen_*"),
+    "05_feature_fusion": (
+        *("fused*", "projected_*", "expanded_*", "results/fused*", "results/projected*"),
+        *("results/expanded*", "results/proxy*", "results/comparison*", "results/ablation.csv"),
+    ),
     "06_rocchio_feedback": ("results/feedback*",),
     "04_kdtree_retrieval": ("results/*",),
 }

@@ -6,7 +6,7 @@ All intervals are 95 % percentile bootstraps over groups of duplicate queries (s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -68,3 +68,26 @@ def compare(first: pd.DataFrame, second: pd.DataFrame, *, seed: int) -> pd.DataF
         interval = bootstrap_interval(differences, groups=first["group"], seed=seed)
         rows[measure] = (differences.mean(), *interval, verdict(interval, higher_is_better=higher_is_better))
     return pd.DataFrame.from_dict(rows, orient="index", columns=["difference", "low", "high", "verdict"])
+
+
+def ablation(tables: Mapping[str, pd.DataFrame], against: Mapping[str, str], *, seed: int) -> pd.DataFrame:
+    """What every step is worth against the step that it builds on.
+
+    Args:
+        tables: the `query_table` of every step, by name.
+        against: by step, the one it is compared with; a step without one is where a series starts.
+        seed: of the intervals.
+
+    Returns:
+        A row per step, indexed by `step`: against; for each measure its value, and difference, low,
+        high and verdict as `compare` has them (columns "P@3", "P@3 difference", …).
+    """
+    rows = {}
+    for step, table in tables.items():
+        row = {"against": against.get(step, "")}
+        row |= {measure: table[column].mean() for measure, (column, _) in MEASURES.items()}
+        if step in against:
+            compared = compare(table, tables[against[step]], seed=seed)
+            row |= {f"{measure} {part}": value for (measure, part), value in compared.stack().items()}
+        rows[step] = row
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("step")

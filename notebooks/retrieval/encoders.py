@@ -14,7 +14,7 @@ from PIL import Image
 
 from retrieval.features import BATCH, extract, in_inference_mode
 from retrieval.fusion import l2_normalise
-from retrieval.quietly import keras, tf
+from retrieval.quietly import keras
 
 layers = keras.layers
 
@@ -48,14 +48,28 @@ def siamese_cnn(*, seed: int) -> keras.Model:
     )
 
 
-def siamese_mobilenetv2(backbone: keras.Model) -> keras.Model:
+def siamese_mobilenetv2(
+    backbone: keras.Model, *, momentum: float = BATCH_NORMALISATION_MOMENTUM
+) -> keras.Model:
     """A MobileNetV2 made ready for fine-tuning as a whole: nothing frozen, no layer added.
 
     The backbone is changed in place: only the momentum of its batch normalisation.
     """
     for layer in backbone.layers:
         if isinstance(layer, layers.BatchNormalization):
-            layer.momentum = BATCH_NORMALISATION_MOMENTUM
+            layer.momentum = momentum
+    return backbone
+
+
+def freeze_batch_normalisation(backbone: keras.Model) -> keras.Model:
+    """A backbone whose batch normalisation stays as it was trained: statistics, scale and shift.
+
+    The network is then the same in training and in use, whatever the momentum, batches too small for
+    statistics of their own do no harm, and a step takes about half the time. Changed in place.
+    """
+    for layer in backbone.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.trainable = False
     return backbone
 
 
@@ -68,16 +82,12 @@ def layer_table(encoder: keras.Model, size: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["layer", "output", "parameters"])
 
 
-def unit(embeddings: tf.Tensor) -> tf.Tensor:
-    """Embeddings `[n, dim]` scaled to unit length."""
-    return tf.math.l2_normalize(embeddings, axis=1)
-
-
-def embed(encoder: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Unit embeddings, float32 `[n, dim]`, of uint8 images `[n, size, size, 3]` in memory."""
+def embed(encoder: keras.Model, images: np.ndarray, *, unit_length: bool = True) -> np.ndarray:
+    """Embeddings, float32 `[n, dim]`, of uint8 images `[n, size, size, 3]` in memory."""
     forward = in_inference_mode(encoder)
     batches = [forward(images[i : i + BATCH]) for i in range(0, len(images), BATCH)]
-    return unit(tf.concat(batches, axis=0)).numpy()
+    embeddings = np.concatenate(batches)
+    return l2_normalise(embeddings) if unit_length else embeddings
 
 
 def extract_embeddings(

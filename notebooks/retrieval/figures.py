@@ -30,6 +30,12 @@ METHODS = {
     "fused_weighted": "#E69F00",
 }
 PARTS = {"train": "#0072B2", "val": "#E69F00", "test": "#D55E00"}
+# What a loss tells of a batch besides itself.
+SHARES = {
+    "hardest": "hardest triplets that violate",
+    "random": "triplets that violate",
+    "accuracy": "images nearest to their proxy",
+}
 THUMBNAIL = 144
 # A file may be named $x$: names are no formulas.
 plt.rcParams["text.parse_math"] = False
@@ -134,13 +140,14 @@ def feature_map(points: np.ndarray, root: Path, files: Sequence[str], *, title: 
 
 
 def training_curves(history: pd.DataFrame, *, title: str) -> Figure:
-    """Loss, share of violating triplets and validation precision@3, by epoch."""
+    """Loss, shares of the batches and validation precision@3, by epoch."""
     figure, (loss, share, precision) = plt.subplots(1, 3, figsize=(12, 3.2))
     loss.plot(history.epoch, history.loss, color=QUERY, marker="o")
-    loss.set(title="triplet loss", ylim=(0, 1.15 * history.loss.max()))
-    share.plot(history.epoch, history.hardest, color=WRONG, marker="o", label="hardest of the batch")
-    share.plot(history.epoch, history.random, color=RIGHT, marker="s", label="any of the batch")
-    share.set(title="triplets that violate the margin", ylim=(0, 1.03))
+    loss.set(title="loss", ylim=(0, 1.15 * history.loss.max()))
+    for (column, label), colour in zip(SHARES.items(), (WRONG, RIGHT, QUERY), strict=True):
+        if column in history:
+            share.plot(history.epoch, history[column], color=colour, marker="o", label=label)
+    share.set(title="share of a batch", ylim=(0, 1.03))
     share.legend(fontsize=8)
     precision.plot(history.epoch, history.val_precision, color=METHODS["siamese_mobilenetv2"], marker="o")
     best = history.loc[history.val_precision.idxmax()]
@@ -178,6 +185,34 @@ def differences(values: pd.Series, *, title: str) -> Figure:
     axis.axhline(0, color=QUERY, linewidth=0.8)
     axis.set(title=title, ylabel="difference in F1")
     axis.tick_params(axis="x", labelsize=8, labelrotation=90)
+    return _finish(figure)
+
+
+def gains(ablation: pd.DataFrame, measures: Sequence[str], *, title: str) -> Figure:
+    """What every step adds to the one before, a panel per measure, with 95 % intervals.
+
+    Args:
+        ablation: as `comparison.ablation`; steps without a difference are left out.
+        measures: of which it has differences.
+        title: of the figure.
+
+    Returns:
+        Blue is better, orange worse, grey no difference.
+    """
+    colours = {"better": RIGHT, "worse": WRONG, "no difference": "#999999"}
+    steps = ablation[ablation[f"{measures[0]} difference"].notna()].iloc[::-1]
+    labels = [f"{step}\nagainst {row.against}" for step, row in steps.iterrows()]
+    figure, axes = plt.subplots(1, len(measures), figsize=(12, 0.8 + 0.5 * len(steps)), sharey=True)
+    for axis, measure in zip(axes, measures, strict=True):
+        for place, (_, row) in enumerate(steps.iterrows()):
+            colour = colours[row[f"{measure} verdict"]]
+            axis.plot(row[[f"{measure} low", f"{measure} high"]], [place] * 2, color=colour, linewidth=2)
+            axis.plot(row[f"{measure} difference"], place, "o", color=colour)
+        axis.axvline(0, color=QUERY, linewidth=0.8)
+        axis.set(title=measure, xlabel="difference")
+        axis.grid(alpha=0.3, axis="x")
+    axes[0].set_yticks(range(len(steps)), labels, fontsize=8)
+    figure.suptitle(title)
     return _finish(figure)
 
 

@@ -1,4 +1,4 @@
-"""Training an encoder on triplets, with checkpoints that an interrupted training goes on from."""
+"""Training an encoder, with checkpoints that an interrupted training goes on from."""
 
 from __future__ import annotations
 
@@ -13,23 +13,20 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from retrieval.encoders import embed, unit
+from retrieval.batches import draw_batch, draw_colours, draw_crops, vary
+from retrieval.encoders import embed
 from retrieval.features import preprocess
 from retrieval.metrics import precision_at
 from retrieval.quietly import keras, tf
 from retrieval.search import nearest
 from retrieval.storage import json_sha256, remove, sha256, write_atomically
-from retrieval.triplets import (
-    draw_batch,
-    draw_crops,
-    mine_violating,
-    squared_distances,
-    triplet_loss,
-    violating_shares,
-)
 
 Images = tuple[np.ndarray, np.ndarray]
 History = list[dict[str, float]]
+# Of a batch: the outputs of the model, float32 [n, dim], and the labels, integers [n], to scalars by
+# name, of which "loss" is minimised and the others are kept in the history.
+Loss = Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
+COLOURS = 0.2  # by how much brightness, contrast and saturation vary
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,6 @@ class Recipe:
         least_area: the smallest share of a picture that a crop shows, in (0, 1].
         categories: P, how many categories a batch holds.
         images: K, how many images of each.
-        margin: of the triplet condition, in squared distance on the unit sphere, so within [0, 4].
         learning_rate: Adam's highest, after warming up and before the cosine decay.
         epochs: the most that are trained; one sees about as many images as the train set has.
         patience: epochs without a better validation precision before training stops.
@@ -53,7 +49,6 @@ class Recipe:
     least_area: float
     categories: int
     images: int
-    margin: float
     learning_rate: float
     epochs: int
     patience: int
@@ -65,27 +60,28 @@ def train(
     val_set: Images,
     recipe: Recipe,
     *,
+    loss: Loss,
     seed: int,
     folder: Path,
     on_epoch: Callable[[pd.DataFrame], None] = lambda history: None,
 ) -> tuple[keras.Model, pd.DataFrame]:
-    """Trains an encoder on triplets.
+    """Trains an encoder on batches of P categories x K images.
 
     Args:
         encoder: images in [-1, 1] to embeddings; it is changed in place.
         train_set: uint8 images `[n, size, size, 3]` and their categories `[n]`.
         val_set: the same of the validation part.
         recipe: what is learned from, and how fast.
+        loss: what is minimised. Labels are the positions of the categories in sorted order.
         seed: of the batches and crops.
         folder: of the checkpoints; a training that finds some there, undamaged and written under the
             same name, goes on after their last epoch. Anything else there is deleted.
         on_epoch: is given the history after every epoch.
 
     Returns:
-        The encoder with the weights of its best epoch, and the history, a row an epoch: loss;
-        `random` and `hardest`, the shares of triplets that violate the margin (see
-        `triplets.violating_shares`); val_precision, the precision@3 of every validation image
-        queried against the others; seconds.
+        The encoder with the weights of its best epoch, and the history, a row an epoch: epoch; the
+        means of what `loss` gave; val_precision, the precision@3 of every validation image queried
+        against the others; seconds.
 
     Raises:
         RetrievalError: a checkpoint cannot be written.
@@ -96,16 +92,16 @@ def train(
     steps = max(1, len(labels) // batch)
     encoder.compile(keras.optimizers.Adam(_learning_rate(recipe, steps)))
     encoder.optimizer.build(encoder.trainable_variables)
-    history, step = _resume(encoder, folder), _training_step(encoder, recipe)
+    history, step = _resume(encoder, folder), _training_step(encoder, loss, recipe.crop)
     with tqdm(total=recipe.epochs * steps, initial=len(history) * steps, unit="batch") as progress:
         while len(history) < recipe.epochs and not _has_stalled(history, recipe.patience):
             progress.set_description(f"epoch {len(history) + 1} of {recipe.epochs}")
             started, rng, batches = monotonic(), np.random.default_rng([seed, len(history)]), []
             for _ in range(steps):
                 rows = draw_batch(labels, recipe.categories, recipe.images, rng)
-                batches.append(
-                    step(images[rows], draw_crops(len(rows), recipe.least_area, rng), labels[rows])
-                )
+                crops = draw_crops(len(rows), recipe.least_area, rng)
+                colours = draw_colours(len(rows), COLOURS, rng)
+                batches.append(step(images[rows], labels[rows], crops, colours))
                 progress.update()
             row = {key: float(np.mean([batch[key] for batch in batches])) for key in batches[0]}
             row["val_precision"] = validation_precision(encoder, *val_set)
@@ -122,9 +118,7 @@ def describe(history: pd.DataFrame) -> str:
     best = history.loc[history.val_precision.idxmax()]
     return (
         f"{len(history)} epochs in {history.seconds.sum() / 60:.0f} min; "
-        f"best validation precision@3 {best.val_precision:.3f} after epoch {best.epoch:.0f}; "
-        f"last epoch: {history.random.iloc[-1]:.1%} of all triplets violate the margin, "
-        f"{history.hardest.iloc[-1]:.1%} of the hardest"
+        f"best validation precision@3 {best.val_precision:.3f} after epoch {best.epoch:.0f}"
     )
 
 
@@ -139,18 +133,17 @@ def validation_precision(encoder: keras.Model, images: np.ndarray, categories: n
     return float(precision_at(categories[positions] == categories[:, None], k).mean())
 
 
-def _training_step(encoder: keras.Model, recipe: Recipe) -> Callable[..., dict[str, tf.Tensor]]:
+def _training_step(encoder: keras.Model, loss: Loss, crop: int) -> Callable[..., dict[str, tf.Tensor]]:
     @tf.function(reduce_retracing=True)
-    def step(images: tf.Tensor, crops: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
-        rows = tf.range(tf.shape(images)[0])
-        batch = tf.image.crop_and_resize(preprocess(images), crops, rows, (recipe.crop, recipe.crop))
+    def step(
+        images: tf.Tensor, labels: tf.Tensor, crops: tf.Tensor, colours: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        varied = vary(preprocess(images), crops, colours, crop)
         with tf.GradientTape() as tape:
-            distances = squared_distances(unit(encoder(batch, training=True)))
-            triplets = mine_violating(distances, labels, recipe.margin)
-            loss = triplet_loss(distances, triplets, recipe.margin)
-        gradients = tape.gradient(loss, encoder.trainable_variables)
+            values = loss(encoder(varied, training=True), labels)
+        gradients = tape.gradient(values["loss"], encoder.trainable_variables)
         encoder.optimizer.apply_gradients(zip(gradients, encoder.trainable_variables, strict=True))
-        return {"loss": loss, **violating_shares(distances, labels, recipe.margin)}
+        return values
 
     return step
 

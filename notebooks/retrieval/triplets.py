@@ -5,54 +5,20 @@ An encoder f satisfies the triplet condition where
     ||f(a) - f(p)||^2 + margin < ||f(a) - f(n)||^2
 
 (Schroff, Kalenichenko and Philbin, "FaceNet", CVPR 2015). Only a triplet that violates it has a
-gradient. Batches of P categories x K images hold many triplets, out of which those are mined that
+gradient. A batch of P categories x K images holds many triplets, out of which those are mined that
 still teach something (Hermans, Beyer and Leibe, "In Defense of the Triplet Loss", 2017).
 """
 
 from __future__ import annotations
 
-import numpy as np
-
 from retrieval.quietly import tf
 
 
-def draw_batch(labels: np.ndarray, categories: int, images: int, rng: np.random.Generator) -> np.ndarray:
-    """Positions of K random images of each of P random categories.
-
-    Args:
-        labels: the category of every image, `[n]`.
-        categories: P; all categories are taken where there are no more.
-        images: K; a category with fewer is drawn from with replacement.
-        rng: decides the draw.
-
-    Returns:
-        Integer positions `[P * K]`.
-    """
-    present = np.unique(labels)
-    chosen = rng.choice(present, min(categories, len(present)), replace=False)
-    members = (np.flatnonzero(labels == category) for category in chosen)
-    return np.concatenate([rng.choice(rows, images, replace=len(rows) < images) for rows in members])
-
-
-def draw_crops(n: int, least_area: float, rng: np.random.Generator) -> np.ndarray:
-    """Random crops, half of them mirrored, float32 `[n, 4]` (y1, x1, y2, x2) within [0, 1].
-
-    The share of the area is uniform in [least_area, 1], the aspect ratio log-uniform in
-    [3/4, 4/3]. A crop with x1 > x2 is mirrored.
-    """
-    area = rng.uniform(least_area, 1.0, n)
-    aspect = np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3), n))
-    height = np.minimum(np.sqrt(area / aspect), 1.0)
-    width = np.minimum(np.sqrt(area * aspect), 1.0)
-    top, left = rng.uniform(0.0, 1.0 - height), rng.uniform(0.0, 1.0 - width)
-    mirrored = rng.random(n) < 0.5
-    x1, x2 = np.where(mirrored, left + width, left), np.where(mirrored, left, left + width)
-    return np.stack([top, x1, top + height, x2], axis=1).astype(np.float32)
-
-
 def squared_distances(embeddings: tf.Tensor) -> tf.Tensor:
-    """Squared Euclidean distances `[n, n]`, in [0, 4], between unit embeddings `[n, dim]`."""
-    return tf.maximum(2.0 - 2.0 * tf.matmul(embeddings, embeddings, transpose_b=True), 0.0)
+    """Squared Euclidean distances `[n, n]` between embeddings `[n, dim]`; of unit ones in [0, 4]."""
+    lengths = tf.reduce_sum(embeddings**2, axis=1)
+    products = tf.matmul(embeddings, embeddings, transpose_b=True)
+    return tf.maximum(lengths[:, None] + lengths[None, :] - 2.0 * products, 0.0)
 
 
 def valid_triplets(labels: tf.Tensor) -> tf.Tensor:
@@ -83,11 +49,54 @@ def mine_hardest(distances: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     same = labels[:, None] == labels[None, :]
     positive = same & ~tf.eye(tf.shape(labels)[0], dtype=tf.bool)
     farthest = tf.argmax(tf.where(positive, distances, -1.0), axis=1)
-    nearest = tf.argmin(tf.where(same, np.inf, distances), axis=1)
+    nearest = tf.argmin(tf.where(same, float("inf"), distances), axis=1)
     return tf.stack([tf.range(tf.size(farthest), dtype=tf.int64), farthest, nearest], axis=1)
 
 
-def triplet_loss(distances: tf.Tensor, triplets: tf.Tensor, margin: float) -> tf.Tensor:
+def mine_random(labels: tf.Tensor) -> tf.Tensor:
+    """No mining: for each anchor any positive and any negative, whether they violate or not, `[n, 3]`.
+
+    Every category must occur at least twice, and not be the only one.
+    """
+    return mine_hardest(tf.random.uniform((tf.size(labels), tf.size(labels))), labels)
+
+
+MINING = {
+    "violating": mine_violating,
+    "hardest": lambda distances, labels, margin: mine_hardest(distances, labels),
+    "random": lambda distances, labels, margin: mine_random(labels),
+}
+
+
+def hinge(
+    embeddings: tf.Tensor,
+    labels: tf.Tensor,
+    *,
+    margin: float,
+    mining: str = "violating",
+    unit_length: bool = True,
+) -> dict[str, tf.Tensor]:
+    """The triplet loss of a batch.
+
+    Args:
+        embeddings: `[n, dim]` of any length.
+        labels: integers `[n]`.
+        margin: in squared distance; on the unit sphere within [0, 4].
+        mining: "violating" (batch-all), "hardest" (batch-hard) or "random".
+        unit_length: whether embeddings are first put on the unit sphere.
+
+    Returns:
+        "loss": mean of max(0, d(a, p) - d(a, n) + margin) over the mined triplets;
+        "random" and "hardest" of `violating_shares`.
+    """
+    if unit_length:
+        embeddings = tf.math.l2_normalize(embeddings, axis=1)
+    distances = squared_distances(embeddings)
+    loss = mean_hinge(distances, MINING[mining](distances, labels, margin), margin)
+    return {"loss": loss, **violating_shares(distances, labels, margin)}
+
+
+def mean_hinge(distances: tf.Tensor, triplets: tf.Tensor, margin: float) -> tf.Tensor:
     """Mean of max(0, d(a, p) - d(a, n) + margin) over triplets `[t, 3]`; 0 where there are none."""
     to_positive = tf.gather_nd(distances, triplets[:, :2])
     to_negative = tf.gather_nd(distances, tf.gather(triplets, [0, 2], axis=1))

@@ -1,0 +1,51 @@
+"""Trials: each is trained as it says, and scored on validation queries against train."""
+
+from functools import partial
+
+import keras
+import numpy as np
+import pytest
+
+from retrieval import trials
+from retrieval.trials import Trial
+
+
+def a_backbone() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    inputs = keras.layers.Input((None, None, 3))
+    outputs = keras.layers.Conv2D(8, 3, strides=4)(inputs)
+    outputs = keras.layers.BatchNormalization(momentum=0.99)(outputs)
+    return keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU()(outputs)))
+
+
+def photographs(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two categories, of which one is lighter."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(2).repeat(8)
+    return (rng.integers(0, 150, (16, 8, 8, 3)) + 80 * labels[:, None, None, None]).astype(np.uint8), labels
+
+
+def run(trial: Trial, folder) -> tuple[keras.Model, float]:
+    encoder, scores = trials.run(trial, a_backbone(), photographs(0), photographs(1), seed=0, folder=folder)
+    return encoder, scores.map
+
+
+@pytest.mark.parametrize("momentum", [0.5, 0.999])
+def test_moving_statistics_follow_the_momentum(momentum, tmp_path):
+    normalisation = run(Trial(momentum=momentum), tmp_path)[0].layers[2]
+    assert normalisation.momentum == momentum and normalisation.trainable
+    moved = np.abs(normalisation.moving_variance.numpy() - 1).max()
+    assert (moved > 0.1) == (momentum == 0.5)
+
+
+def test_without_momentum_batch_normalisation_is_frozen(tmp_path):
+    encoder, _ = run(Trial(momentum=None), tmp_path)
+    np.testing.assert_array_equal(encoder.layers[2].moving_variance, 1)
+    assert not encoder.layers[2].trainable_variables
+
+
+def test_a_trial_is_scored_with_validation_queries_against_train(tmp_path):
+    encoder, found = run(Trial(unit_length=False), tmp_path)
+    score = partial(trials.score, encoder, photographs(0), photographs(1))
+    assert found == score(unit_length=False).map > 0.5
+    assert score(unit_length=True).map != found
