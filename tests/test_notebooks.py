@@ -12,10 +12,15 @@ import pandas as pd
 import pytest
 import tiny
 
-from retrieval.artifacts import PARTS, verify
-from retrieval.settings import PROJECT
+from retrieval import unseen
+from retrieval.artifacts import PARTS, open_store, verify
+from retrieval.settings import PROJECT, read_settings
 
-DIMENSIONS = {"mobilenetv2": 1280, "siamese_cnn": 128, "siamese_mobilenetv2": 1280, "fused": 2560}
+DIMENSIONS = {
+    **{"mobilenetv2": 1280, "siamese_cnn": 128, "siamese_mobilenetv2": 1280, "proxy_mobilenetv2": 1280},
+    **{"fused": 2560, "fused_weighted": 2560},
+    **dict.fromkeys(("projected", "fused_projected", "expanded"), len(tiny.COLOURS) - 1),
+}
 RESULT_KEYS = {
     *("accuracy", "accuracy_interval", "anmrr", "anmrr_interval", "map", "map_interval", "precision_at"),
     *("best_categories", "worst_categories"),
@@ -148,6 +153,19 @@ def test_accuracy_can_be_recomputed_from_the_features(artifacts: Path, features:
     assert result["accuracy"] == pytest.approx(accuracy, abs=1e-9)
     low, high = result["accuracy_interval"]
     assert 0 <= low <= accuracy <= high <= 1
+
+
+def test_categories_can_be_held_out_of_training(folder: Path, tmp_path: Path, monkeypatch) -> None:
+    shutil.copytree(folder / "artifacts", tmp_path / "artifacts")
+    for name, value in (tiny.environment(folder) | {"ARTIFACTS": str(tmp_path / "artifacts")}).items():
+        monkeypatch.setenv(name, value)
+    settings = read_settings()
+    table = unseen.measure(open_store(settings), settings, 0)
+    held_out = unseen.hold_out(np.array(list(tiny.COLOURS)), draw=0)
+    for _, queries in table.groupby("encoder"):
+        assert {Path(file).parts[0] for file in queries.file} <= {Path(name).parts[0] for name in held_out}
+        assert len(queries) == 2 * tiny.IMAGES // 5
+    assert set(table.encoder) == {"plain", "fine-tuned"}
 
 
 def test_feedback_is_reported(artifacts: Path) -> None:

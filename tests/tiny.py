@@ -63,9 +63,9 @@ def save_random_weights(path: Path) -> None:
     encoder.save_weights(path)
 
 
-def start(*steps: str, folder: Path, output: int | TextIO = PIPE, **settings: str) -> subprocess.Popen:
-    """Executes notebooks with the data and weights beside the artifacts in `folder`."""
-    environment = {
+def environment(folder: Path) -> dict[str, str]:
+    """The settings for the data and weights beside the artifacts in `folder`."""
+    return {
         "PYTHONPATH": str(PROJECT / "notebooks"),
         "DATA": str(folder / "photos"),
         "WEIGHTS": str(folder / "random.weights.h5"),
@@ -74,9 +74,13 @@ def start(*steps: str, folder: Path, output: int | TextIO = PIPE, **settings: st
         "SEED": "0",
         "SPLIT": "grouped",
     }
+
+
+def start(*steps: str, folder: Path, output: int | TextIO = PIPE, **settings: str) -> subprocess.Popen:
+    """Executes notebooks with the data and weights beside the artifacts in `folder`."""
     return subprocess.Popen(
         [sys.executable, "-m", "retrieval.run", *map(committed, steps)],
-        env=os.environ | environment | settings,
+        env=os.environ | environment(folder) | settings,
         stdout=output,
         stderr=output,
         text=True,

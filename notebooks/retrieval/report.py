@@ -26,6 +26,14 @@ METHODS = {
     "siamese_mobilenetv2": "Siamese MobileNetV2",
     "fused": "fused",
 }
+# What the original does not have, in the order of the notebooks.
+BEYOND = {
+    "fused_weighted": "fused weighted",
+    "proxy_mobilenetv2": "proxy MobileNetV2",
+    "projected": "projected",
+    "fused_projected": "fused projected",
+    "expanded": "expanded",
+}
 K = 3  # the original's accuracy is precision at this many retrieved images
 SHOWN = 5  # best and worst categories, as many as the original shows
 ACCURACY, ANMRR = f"accuracy (P@{K}), %", "ANMRR"
@@ -71,12 +79,12 @@ def summary(results: Mapping[str, Result], reported: Mapping[str, Any]) -> pd.Da
         reported: as `load_reported`; a method that it does not know gets NaN.
 
     Returns:
-        One row per method, in the order of `METHODS`, then by name. Columns (measure, "reported" |
+        One row per method, in the order of `METHODS`, then of `BEYOND`. Columns (measure, "reported" |
         "reproduced" | "low" | "high" | "difference"), low and high being the ends of the 95 % interval
         of what was reproduced; without "reported" and "difference" where the data are not the
         original's.
     """
-    order = [name for name in METHODS if name in results] + sorted(set(results) - set(METHODS))
+    order = [name for name in METHODS | BEYOND if name in results]
     columns = {}
     for measure, key, unit in ((ACCURACY, "accuracy", 100), (ANMRR, "anmrr", 1)):
         theirs = pd.Series([reported["methods"].get(name, {}).get(key) for name in order], dtype=float) * unit
@@ -177,7 +185,7 @@ def _is_comparable(results: Mapping[str, Result]) -> bool:
 
 
 def _title(name: str) -> str:
-    return METHODS.get(name, name.replace("_", " "))
+    return (METHODS | BEYOND)[name]
 
 
 def _records(categories: pd.DataFrame) -> list[dict[str, Any]]:
