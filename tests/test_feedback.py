@@ -1,18 +1,18 @@
 """Feedback: Rocchio's formula by hand, and the simulation against a slow loop over queries."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from scipy.stats import ortho_group
 
 from retrieval import feedback
 
-NONE = np.empty((0, 2))
-BEFORE = (1.0, 0.0, 0.0)  # weights with which nothing is learned
+NOTHING = partial(feedback.rocchio, beta=0.0, gamma=0.0)
+OTHER = partial(feedback.rocchio, alpha=0.3, beta=1.0, gamma=0.5)
 
 
 def a_collection(seed: int, n: int = 70, n_queries: int = 9) -> tuple[np.ndarray, ...]:
@@ -30,42 +30,49 @@ def slow_mean(rows: list[list[float]], dim: int) -> list[float]:
 
 
 def slow_rounds(
-    index, categories, query, category, *, rounds: int, judged: int, weights
+    index, categories, groups, query, category, *, rounds: int, judged: int, method, mistakes
 ) -> list[list[float]]:
     """Precision, residual and baseline residual of one query after every round, `[rounds + 1, 3]`."""
-    index, original, current = index.tolist(), query.tolist(), query.tolist()
-    seen, scores = [], []
+    original = current = query
+    seen, marks, scores = [], [], []
 
-    def ranking(of: list[float], without: list[int]) -> list[int]:
-        left = [row for row in range(len(index)) if row not in without]
-        return sorted(left, key=lambda row: math.dist(index[row], of))
+    def ranking(of, without: list[int]) -> list[int]:
+        known = {groups[row] for row in without}
+        left = [row for row in range(len(index)) if groups[row] not in known]
+        return sorted(left, key=lambda row: math.dist(index[row], of))[:judged]
 
-    def precision(rows: list[int], k: int) -> float:
-        return sum(categories[row] == category for row in rows[:k]) / k
+    def precision(rows: list[int]) -> float:
+        return sum(categories[row] == category for row in rows) / judged
 
-    for _ in range(rounds + 1):
-        scores.append(
-            [
-                precision(ranking(current, []), judged),
-                precision(ranking(current, seen), judged),
-                precision(ranking(original, seen), judged),
-            ]
-        )
-        seen = seen + ranking(current, seen)[:judged]
-        right = slow_mean([index[row] for row in seen if categories[row] == category], len(original))
-        wrong = slow_mean([index[row] for row in seen if categories[row] != category], len(original))
-        current = [
-            weights[0] * q + weights[1] * r - weights[2] * w
-            for q, r, w in zip(original, right, wrong, strict=True)
-        ]
+    for mistaken in mistakes:
+        fresh = ranking(current, seen)
+        scores.append([precision(rows) for rows in (ranking(current, []), fresh, ranking(original, seen))])
+        for row, is_mistake in zip(fresh, mistaken, strict=True):
+            seen.append(row)
+            marks.append((categories[row] == category) != is_mistake)
+        current = method(original, index[seen], np.array(marks))
     return scores
 
 
-def assert_as_slow(found: feedback.Rounds, collection, **options):
+def assert_as_slow(
+    found: feedback.Rounds, collection, *, groups=None, wrong=0.0, rounds: int, judged: int, method
+):
     index, categories, queries, asked = collection
+    groups = range(len(index)) if groups is None else groups
+    mistakes = np.random.default_rng(0).random((rounds + 1, len(queries), judged)) < wrong
     slow = [
-        slow_rounds(index, categories, query, category, **options)
-        for query, category in zip(queries, asked, strict=True)
+        slow_rounds(
+            index,
+            categories,
+            groups,
+            query,
+            category,
+            method=method,
+            judged=judged,
+            rounds=rounds,
+            mistakes=each,
+        )
+        for query, category, each in zip(queries, asked, mistakes.transpose(1, 0, 2), strict=True)
     ]
     precision, residual, baseline = np.array(slow).transpose(2, 1, 0)
     np.testing.assert_allclose(found.precision, precision)
@@ -73,44 +80,59 @@ def assert_as_slow(found: feedback.Rounds, collection, **options):
     np.testing.assert_allclose(found.baseline_residual, baseline)
 
 
-@given(
-    hnp.arrays(float, st.tuples(st.integers(0, 5), st.just(3)), elements=st.integers(-9, 9)),
-    hnp.arrays(float, st.tuples(st.integers(0, 5), st.just(3)), elements=st.integers(-9, 9)),
-    st.tuples(st.floats(0, 2), st.floats(0, 2), st.floats(0, 2)),
+def slow_split(judged, relevant) -> tuple[list[float], list[float]]:
+    right = [row for row, good in zip(judged.tolist(), relevant, strict=True) if good]
+    wrong = [row for row, good in zip(judged.tolist(), relevant, strict=True) if not good]
+    return right, wrong
+
+
+judgements = st.lists(st.tuples(*[st.integers(-9, 9)] * 3, st.booleans()), max_size=8).map(
+    lambda rows: (
+        np.array([row[:3] for row in rows], float).reshape(-1, 3),
+        np.array([row[3] for row in rows], bool),
+    )
 )
-def test_rocchio_is_the_slow_version(relevant, irrelevant, weights):
+
+
+@given(judgements, st.tuples(st.floats(0, 2), st.floats(0, 2), st.floats(0, 2)))
+def test_rocchio_is_the_slow_version(judged_relevant, weights):
     query, (alpha, beta, gamma) = np.array([2.0, -4.0, 0.5]), weights
-    right, wrong = slow_mean(relevant.tolist(), 3), slow_mean(irrelevant.tolist(), 3)
-    moved = feedback.rocchio(query, relevant, irrelevant, alpha=alpha, beta=beta, gamma=gamma)
+    right, wrong = (slow_mean(rows, 3) for rows in slow_split(*judged_relevant))
+    moved = feedback.rocchio(query, *judged_relevant, alpha=alpha, beta=beta, gamma=gamma)
     expected = [alpha * q + beta * r - gamma * w for q, r, w in zip(query, right, wrong, strict=True)]
     np.testing.assert_allclose(moved, expected, atol=1e-12)
 
 
 def test_rocchio_by_hand():
-    query, relevant, irrelevant = (
-        np.array([2.0, 4.0]),
-        np.array([[4.0, 0.0], [0.0, 8.0]]),
-        np.array([[10.0, 0.0]]),
-    )
+    query = np.array([2.0, 4.0])
+    judged, relevant = np.array([[4.0, 0.0], [10.0, 0.0], [0.0, 8.0]]), np.array([True, False, True])
     # (2, 4) + 0.75 (2, 4) - 0.15 (10, 0)
-    np.testing.assert_allclose(feedback.rocchio(query, relevant, irrelevant), [2.0, 7.0])
-    moved = feedback.rocchio(query, relevant, irrelevant, alpha=2, beta=0.5, gamma=0.1)
+    np.testing.assert_allclose(feedback.rocchio(query, judged, relevant), [2.0, 7.0])
+    moved = feedback.rocchio(query, judged, relevant, alpha=2, beta=0.5, gamma=0.1)
     np.testing.assert_allclose(moved, [2 * 2 + 1 - 1, 8 + 2])
 
 
 def test_an_empty_set_adds_nothing():
     query, rows = np.array([2.0, 4.0]), np.array([[4.0, 0.0], [0.0, 8.0]])
-    np.testing.assert_allclose(feedback.rocchio(query, rows, NONE), [3.5, 7.0])
-    np.testing.assert_allclose(feedback.rocchio(query, NONE, rows), [1.7, 3.4])
-    np.testing.assert_allclose(feedback.rocchio(query, NONE, NONE), query)
+    np.testing.assert_allclose(feedback.rocchio(query, rows, np.array([True, True])), [3.5, 7.0])
+    np.testing.assert_allclose(feedback.rocchio(query, rows, np.array([False, False])), [1.7, 3.4])
+    np.testing.assert_allclose(feedback.rocchio(query, rows[:0], np.array([], bool)), query)
     np.testing.assert_array_equal(query, [2, 4])
 
 
 def test_the_defaults_are_the_reported_ones():
     assert (feedback.ALPHA, feedback.BETA, feedback.GAMMA) == (1.0, 0.75, 0.15)
     collection = a_collection(0)
-    by_name = feedback.simulate(*collection, rounds=2, weights=(1.0, 0.75, 0.15))
-    np.testing.assert_array_equal(feedback.simulate(*collection, rounds=2).precision, by_name.precision)
+    by_name = partial(feedback.rocchio, alpha=1.0, beta=0.75, gamma=0.15)
+    found = feedback.simulate(*collection, rounds=2, method=by_name)
+    np.testing.assert_array_equal(feedback.simulate(*collection, rounds=2).precision, found.precision)
+
+
+def test_reported_feedback_gives_the_figures_it_always_gave():
+    rounds = feedback.simulate(*a_collection(11, n=120, n_queries=40), rounds=3)
+    assert rounds.precision.sum(axis=1).round(1).tolist() == [35.8, 38.8, 39.4, 39.7]
+    assert rounds.residual.sum(axis=1).round(1).tolist() == [35.8, 39.0, 37.1, 31.4]
+    assert rounds.baseline_residual.sum(axis=1).round(1).tolist() == [35.8, 34.5, 28.7, 18.9]
 
 
 @settings(max_examples=40, deadline=None)
@@ -118,16 +140,63 @@ def test_the_defaults_are_the_reported_ones():
     st.integers(0, 2**32 - 1),
     st.integers(0, 3),
     st.integers(1, 13),
-    st.sampled_from([(1.0, 0.75, 0.15), (0.3, 1.0, 0.5)]),
+    st.sampled_from([feedback.rocchio, OTHER]),
+    st.sampled_from([0.0, 0.3]),
     st.booleans(),
 )
-def test_simulate_is_the_slow_loop(seed, rounds, judged, weights, with_copies):
+def test_simulate_is_the_slow_loop(seed, rounds, judged, method, wrong, with_copies):
     index, *others = a_collection(seed, n=judged * (rounds + 1) + seed % 20)
     if with_copies:  # equal distances, also between categories
         index = index[np.random.default_rng(seed).integers(0, len(index), len(index))]
-    found = feedback.simulate(index, *others, rounds=rounds, judged=judged, weights=weights)
+    collection = (index, *others)
+    options = {"rounds": rounds, "judged": judged, "method": method, "wrong": wrong}
+    found = feedback.simulate(*collection, **options)
     assert found.precision.shape == found.residual.shape == found.baseline_residual.shape == (rounds + 1, 9)
-    assert_as_slow(found, (index, *others), rounds=rounds, judged=judged, weights=weights)
+    assert_as_slow(found, collection, **options)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2), st.integers(1, 6), st.booleans())
+def test_duplicates_of_judged_images_count_as_seen(seed, rounds, judged, with_copies):
+    index, *others = a_collection(seed, n=90)
+    groups = np.random.default_rng(seed).integers(0, 60, 90)
+    if with_copies:  # equal distances, also between categories
+        index = index[[np.flatnonzero(groups == group)[0] for group in groups]]
+    options = {"rounds": rounds, "judged": judged, "groups": groups, "method": feedback.rocchio}
+    found = feedback.simulate(index, *others, **options)
+    assert_as_slow(found, (index, *others), **options)
+
+
+def test_groups_of_one_change_nothing():
+    collection = a_collection(8)
+    alone = feedback.simulate(*collection, rounds=3, groups=np.arange(70)[::-1] * 7)
+    np.testing.assert_array_equal(alone.residual, feedback.simulate(*collection, rounds=3).residual)
+
+
+def test_judgements_are_wrong_by_seed_and_as_often_as_asked():
+    collection, met = a_collection(9, n=90, n_queries=200), []
+
+    def spy(query, judged, relevant):
+        met.append(relevant)
+        return query
+
+    def wrongly(wrong: float, seed: int) -> np.ndarray:
+        met.clear()
+        feedback.simulate(*collection, rounds=2, judged=30, method=spy, wrong=wrong, seed=seed)
+        return np.concatenate(met[200:])  # the judgements of both rounds
+
+    truth, tenth = wrongly(0.0, 0), wrongly(0.1, 0)
+    assert (truth != tenth).mean() == pytest.approx(0.1, abs=0.01)
+    assert (truth != wrongly(1.0, 0)).all()
+    np.testing.assert_array_equal(tenth, wrongly(0.1, 0))
+    assert (tenth != wrongly(0.1, 1)).any()
+
+
+def test_mistakes_change_what_is_learned_but_not_what_is_measured():
+    collection = a_collection(10)
+    truth = feedback.simulate(*collection, rounds=2, method=NOTHING)
+    mistaken = feedback.simulate(*collection, rounds=2, method=NOTHING, wrong=0.5)
+    np.testing.assert_array_equal(mistaken.residual, truth.residual)
 
 
 def test_neither_a_rotation_nor_the_order_of_index_and_queries_matters():
@@ -149,7 +218,7 @@ def test_neither_a_rotation_nor_the_order_of_index_and_queries_matters():
 def test_simulate_until_the_index_is_used_up():
     collection = a_collection(3, n=30)
     found = feedback.simulate(*collection, rounds=2)
-    assert_as_slow(found, collection, rounds=2, judged=10, weights=(1.0, 0.75, 0.15))
+    assert_as_slow(found, collection, rounds=2, judged=10, method=feedback.rocchio)
 
 
 def test_many_queries_are_each_as_if_alone(monkeypatch: pytest.MonkeyPatch):
@@ -174,7 +243,7 @@ def test_before_feedback_all_three_are_the_same():
 
 
 def test_without_beta_and_gamma_nothing_changes():
-    found = feedback.simulate(*a_collection(2), rounds=3, weights=BEFORE)
+    found = feedback.simulate(*a_collection(2), rounds=3, method=NOTHING)
     np.testing.assert_array_equal(found.precision, np.tile(found.precision[0], (4, 1)))
     np.testing.assert_array_equal(found.residual, found.baseline_residual)
 
@@ -201,3 +270,10 @@ def test_too_small_an_index_is_an_error(rounds: int, judged: int, n: int):
     with pytest.raises(ValueError, match=message):
         feedback.simulate(*a_collection(0, n=n), rounds=rounds, judged=judged)
     feedback.simulate(*a_collection(0, n=n + 1), rounds=rounds, judged=judged)
+
+
+def test_an_index_of_few_groups_is_too_small():
+    collection, groups = a_collection(0, n=24), np.arange(24) // 2  # 12 pairs: 10 judged may take 20
+    feedback.simulate(*collection, rounds=2, judged=4, groups=groups)
+    with pytest.raises(ValueError, match=r"need 25 images, the index has 24$"):
+        feedback.simulate(*collection, rounds=2, judged=5, groups=groups)

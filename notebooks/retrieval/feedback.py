@@ -1,7 +1,13 @@
-"""Relevance feedback: a query moves towards what was judged relevant and away from the rest."""
+"""Relevance feedback: what a person judged relevant, and what not, changes the next ranking.
+
+A method is a function of a query `[dim]`, the features of the judged images `[s, dim]` and which of
+them were judged relevant, boolean `[s]`. It returns a point `[dim]`: the index is ranked by Euclidean
+distance to it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +16,8 @@ from retrieval.metrics import precision_at
 from retrieval.search import nearest
 
 ALPHA, BETA, GAMMA = 1.0, 0.75, 0.15  # weights of the query, the relevant and the irrelevant images
+
+Method = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -22,7 +30,7 @@ class Rounds:
     Attributes:
         precision: over the whole index. It counts images judged before, which a moved query brings
             back.
-        residual: without the images judged before, over the residual collection.
+        residual: without the images judged before and their duplicates, over the residual collection.
         baseline_residual: the same of the original query, with the same images left out: what
             `residual` has to beat.
     """
@@ -34,8 +42,8 @@ class Rounds:
 
 def rocchio(
     query: np.ndarray,
+    judged: np.ndarray,
     relevant: np.ndarray,
-    irrelevant: np.ndarray,
     *,
     alpha: float = ALPHA,
     beta: float = BETA,
@@ -51,8 +59,8 @@ def rocchio(
 
     Args:
         query: features `[dim]`.
-        relevant: features `[r, dim]` of the images judged relevant.
-        irrelevant: features `[s, dim]` of the others that were judged.
+        judged: features `[s, dim]` of the images that were judged.
+        relevant: which of them were judged relevant, boolean `[s]`.
         alpha: weight of the query.
         beta: weight of the relevant images.
         gamma: weight of the irrelevant ones.
@@ -60,14 +68,15 @@ def rocchio(
     Returns:
         Features `[dim]`.
 
-    >>> rocchio(np.array([1.0, 0.0]), np.array([[0.0, 1.0], [0.0, 3.0]]), np.array([[2.0, 0.0]]))
+    >>> judged = np.array([[0.0, 1.0], [0.0, 3.0], [2.0, 0.0]])
+    >>> rocchio(np.array([1.0, 0.0]), judged, np.array([True, True, False]))
     array([0.7, 1.5])
     """
     moved = alpha * query
-    if len(relevant):
-        moved = moved + beta * relevant.mean(axis=0)
-    if len(irrelevant):
-        moved = moved - gamma * irrelevant.mean(axis=0)
+    if relevant.any():
+        moved = moved + beta * judged[relevant].mean(axis=0)
+    if not relevant.all():
+        moved = moved - gamma * judged[~relevant].mean(axis=0)
     return moved
 
 
@@ -77,44 +86,54 @@ def simulate(
     queries: np.ndarray,
     query_categories: np.ndarray,
     *,
+    method: Method = rocchio,
     rounds: int = 1,
     judged: int = 10,
-    weights: tuple[float, float, float] = (ALPHA, BETA, GAMMA),
+    groups: np.ndarray | None = None,
+    wrong: float = 0.0,
+    seed: int = 0,
 ) -> Rounds:
-    """Feedback from a user who judges as the categories say.
+    """Feedback from a user who judges as the categories say, but for mistakes.
 
-    Each round judges the best images that were not judged yet. The next query is Rocchio's formula
-    of the original query and all images judged so far.
+    Each round judges the best images that were not judged yet. The next query is what the method
+    makes of the original query and all images judged so far.
 
     Args:
         index: features `[n_index, dim]`.
         index_categories: `[n_index]`.
         queries: features `[n_queries, dim]`.
         query_categories: `[n_queries]`.
+        method: what moves the queries.
         rounds: how often the query is moved.
         judged: images that are judged in a round; also the cut-off of the precision.
-        weights: alpha, beta and gamma of `rocchio`.
+        groups: integers `[n_index]`, the same for images that are duplicates of each other: judging
+            one is judging all. None takes every image by itself.
+        wrong: the chance in [0, 1] that a judgement is the opposite of what the categories say.
+            What is measured goes by the categories all the same.
+        seed: of the wrong judgements. Methods compared with one seed meet the same ones, as to
+            round, query and rank.
 
     Raises:
-        ValueError: the index has too few images to judge and score in every round.
+        ValueError: the index may have too few images to judge and score in every round.
     """
-    depth = judged * (rounds + 1)
+    groups = np.arange(len(index)) if groups is None else groups
+    depth = judged + np.sort(np.unique(groups, return_counts=True)[1])[::-1][: rounds * judged].sum()
     if depth > len(index):
         raise ValueError(f"{rounds} rounds of {judged} need {depth} images, the index has {len(index)}")
     original = ranking = nearest(index, queries, depth, method="exact")[1]
-    seen = np.empty((len(queries), 0), np.int64)
+    mistakes = np.random.default_rng(seed).random((rounds + 1, len(queries), judged)) < wrong
+    seen, marked = np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), bool)
     scores = []
-    for _ in range(rounds + 1):
+    for mistaken in mistakes:
         if seen.size:
-            relevant = is_relevant(seen, index_categories, query_categories)
-            moved = _moved(index, queries, seen, relevant, weights)
+            judgements = zip(queries, seen, marked, strict=True)
+            moved = np.stack([method(query, index[found], right) for query, found, right in judgements])
             ranking = nearest(index, moved, depth, method="exact")[1]
-        fresh = _without(ranking, seen)
-        scored = (ranking, fresh, _without(original, seen))
-        scores.append(
-            [precision_at(is_relevant(p, index_categories, query_categories), judged) for p in scored]
-        )
-        seen = np.concatenate([seen, fresh[:, :judged]], axis=1)
+        shown = [ranking, *(_unseen(found, seen, groups) for found in (ranking, original))]
+        relevant = [is_relevant(found[:, :judged], index_categories, query_categories) for found in shown]
+        scores.append([precision_at(each, judged) for each in relevant])
+        seen = np.concatenate([seen, shown[1][:, :judged]], axis=1)
+        marked = np.concatenate([marked, relevant[1] ^ mistaken], axis=1)
     return Rounds(*np.stack(scores, axis=1))
 
 
@@ -129,24 +148,7 @@ def is_relevant(
     return index_categories[positions] == query_categories[:, np.newaxis]
 
 
-def _moved(
-    index: np.ndarray,
-    queries: np.ndarray,
-    seen: np.ndarray,
-    relevant: np.ndarray,
-    weights: tuple[float, float, float],
-) -> np.ndarray:
-    alpha, beta, gamma = weights
-    return np.stack(
-        [
-            rocchio(query, index[found[right]], index[found[~right]], alpha=alpha, beta=beta, gamma=gamma)
-            for query, found, right in zip(queries, seen, relevant, strict=True)
-        ]
-    )
-
-
-def _without(ranking: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Each row of a ranking `[n, depth]` without what was seen `[n, s]`, cut to `[n, depth - s]`."""
-    is_seen = (ranking[:, :, np.newaxis] == seen[:, np.newaxis]).any(axis=2)
-    unseen_first = np.argsort(is_seen, axis=1, kind="stable")
-    return np.take_along_axis(ranking, unseen_first, axis=1)[:, : ranking.shape[1] - seen.shape[1]]
+def _unseen(ranking: np.ndarray, seen: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Each row of a ranking `[n, depth]` with the images of groups seen `[n, s]` moved to its end."""
+    is_seen = (groups[ranking][:, :, np.newaxis] == groups[seen][:, np.newaxis]).any(axis=2)
+    return np.take_along_axis(ranking, np.argsort(is_seen, axis=1, kind="stable"), axis=1)
