@@ -1,4 +1,4 @@
-"""Feedback: Rocchio's formula by hand, and the simulation against a slow loop over queries."""
+"""Feedback: both methods by hand, and the simulation against a slow loop over queries."""
 
 import math
 from functools import partial
@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
 from retrieval import feedback
+from retrieval.fusion import l2_normalise
+from retrieval.search import nearest
 
 NOTHING = partial(feedback.rocchio, beta=0.0, gamma=0.0)
 OTHER = partial(feedback.rocchio, alpha=0.3, beta=1.0, gamma=0.5)
@@ -133,6 +135,42 @@ def test_reported_feedback_gives_the_figures_it_always_gave():
     assert rounds.precision.sum(axis=1).round(1).tolist() == [35.8, 38.8, 39.4, 39.7]
     assert rounds.residual.sum(axis=1).round(1).tolist() == [35.8, 39.0, 37.1, 31.4]
     assert rounds.baseline_residual.sum(axis=1).round(1).tolist() == [35.8, 34.5, 28.7, 18.9]
+
+
+@given(judgements, st.integers(0, 2**32 - 1), st.floats(0.1, 100))
+def test_the_discriminant_is_the_slow_version(judged_relevant, seed, shrinkage):
+    rng = np.random.default_rng(seed)
+    index, query = rng.normal(size=(20, 3)), rng.normal(size=3)
+    right, wrong = slow_split(*judged_relevant)
+    positive, centre = slow_mean([query.tolist(), *right], 3), slow_mean(index.tolist(), 3)
+    mistakes = slow_mean(wrong, 3) if wrong else centre
+    difference = [p - 0.5 * c - 0.5 * m for p, c, m in zip(positive, centre, mistakes, strict=True)]
+    covariance = sum(np.outer(row - centre, row - centre) for row in index) / 19
+    # (I + C / (shrinkage v)) w = positive - negative
+    w = feedback.discriminant(index, shrinkage=shrinkage)(query, *judged_relevant)
+    np.testing.assert_allclose(w + covariance @ w * 3 / covariance.trace() / shrinkage, difference, atol=1e-9)
+
+
+def test_the_discriminant_by_hand():
+    index = np.array([[5.0, 1.0], [1.0, 1.0], [3.0, 2.0], [3.0, 0.0]])  # mean (3, 1), C = diag(8/3, 2/3)
+    query, judged = np.array([9.0, 6.0]), np.array([[5.0, 4.0], [3.0, 9.0]])
+    classify = feedback.discriminant(index, shrinkage=1.0)  # divides by 1 + 8/5 and 1 + 2/5
+    # (7, 5) - half of (3, 1) and of (3, 9) = (4, 0); both relevant, (17, 19) / 3 - (3, 1) = (8, 16) / 3
+    np.testing.assert_allclose(classify(query, judged, np.array([True, False])), [4 / 2.6, 0])
+    both = classify(query, judged, np.array([True, True]))
+    np.testing.assert_allclose(both, [8 / 3 / 2.6, 16 / 3 / 1.4])
+    # much shrinkage leaves the difference of the means
+    means = feedback.discriminant(index, shrinkage=1e9)(query, judged, np.array([True, False]))
+    np.testing.assert_allclose(means, [4, 0], atol=1e-6)
+
+
+def test_at_unit_length_distance_to_a_point_ranks_as_its_inner_product():
+    index, categories, queries, _ = a_collection(6)
+    index, queries = l2_normalise(index), l2_normalise(queries)
+    classify = feedback.discriminant(index)
+    weights = np.stack([classify(query, index[:9], categories[:9] == "a") for query in queries])
+    by_distance = nearest(index, weights, len(index), method="exact")[1]
+    np.testing.assert_array_equal(by_distance, np.argsort(-weights @ index.T, axis=1, kind="stable"))
 
 
 @settings(max_examples=40, deadline=None)
