@@ -232,13 +232,20 @@ def confusion_heatmap(shares: pd.DataFrame, *, title: str) -> Figure:
 
 def curves(frame: pd.DataFrame, *, title: str, xlabel: str, ylabel: str) -> Figure:
     """Every column of a frame as a line over its index."""
-    figure, axis = plt.subplots(figsize=(9, 3.6))
-    frame.plot(ax=axis, marker="o", color=list(METHODS.values())[: frame.shape[1]])
-    axis.set(title=title, xlabel=xlabel, ylabel=ylabel)
-    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-    if pd.api.types.is_integer_dtype(frame.index):
-        axis.xaxis.get_major_locator().set_params(integer=True)
-    axis.grid(alpha=0.3)
+    return curve_panels({title: frame}, xlabel=xlabel, ylabel=ylabel)
+
+
+def curve_panels(frames: Mapping[str, pd.DataFrame], *, xlabel: str, ylabel: str) -> Figure:
+    """Frames of the same columns side by side, by title: every column a line over the index."""
+    size = (6 + 3 * len(frames), 3.6)
+    figure, axes = plt.subplots(1, len(frames), figsize=size, sharey=True, squeeze=False)
+    for axis, (title, frame) in zip(axes.flat, frames.items(), strict=True):
+        frame.plot(ax=axis, marker="o", color=list(METHODS.values())[: frame.shape[1]], legend=False)
+        axis.set(title=title, xlabel=xlabel, ylabel=ylabel)
+        if pd.api.types.is_integer_dtype(frame.index):
+            axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.grid(alpha=0.3)
+    axes[0, -1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     return _finish(figure)
 
 
