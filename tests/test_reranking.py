@@ -34,18 +34,6 @@ def test_query_expansion_is_the_slow_version(seed, k, alpha):
     np.testing.assert_allclose(expanded, expected, atol=1e-5)
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.integers(0, 10**6), st.integers(1, 6), st.sampled_from([0.5, 1.0, 3.0]))
-def test_database_augmentation_is_the_slow_version_without_the_image_itself(seed, k, alpha):
-    index = unit_rows(seed, 8).tolist()
-    expected = [
-        slow_expanded(row, index[:number] + index[number + 1 :], k, alpha) for number, row in enumerate(index)
-    ]
-    np.testing.assert_allclose(
-        reranking.augment_database(np.array(index, np.float32), k=k, alpha=alpha), expected, atol=1e-5
-    )
-
-
 def test_alpha_0_averages_whatever_the_similarity():
     index = np.array([[0.6, 0.8], [1.0, 0.0]])
     expanded = reranking.expand_queries(np.array([[1.0, 0.0]]), index, k=2, alpha=0)
@@ -68,5 +56,5 @@ def test_expansion_finds_what_is_near_the_neighbours_and_not_to_the_query():
 
 
 def test_more_neighbours_than_there_are():
-    with pytest.raises(ValueError, match="offers 1 to 2"):
-        reranking.augment_database(unit_rows(0, 3), k=3, alpha=1)
+    with pytest.raises(ValueError, match="offers 1 to 3"):
+        reranking.expand_queries(unit_rows(1, 2), unit_rows(0, 3), k=4, alpha=1)
