@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,14 @@ def test_only_what_dead_processes_left_is_removed(tmp_path: Path) -> None:
         path.touch()
     remove_temporary_files(tmp_path)
     assert not any(path.exists() for path in left) and all(path.exists() for path in kept)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells by a file")
+def test_what_a_process_left_that_has_ended_unnoticed_is_deleted(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    left = tmp_path / f".{ended.pid}-a.npy"
+    left.touch()
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)  # over, and still in the list of processes
+    remove_temporary_files(tmp_path)
+    assert not left.exists()
+    ended.wait()

@@ -139,6 +139,9 @@ def _is_running(process: int) -> bool:
         return False
     except PermissionError:
         return True
+    # One that has ended is still there until its parent has asked how; only Linux tells by a file.
+    with suppress(OSError):
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return True
 
 
