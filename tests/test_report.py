@@ -78,6 +78,13 @@ def test_the_caption_says_what_the_figures_belong_to() -> None:
     assert report.caption({"mobilenetv2": a_result() | {"epochs": 2}}) == f"{line}; EPOCHS=2"
 
 
+def test_a_method_of_ones_own_comes_last_under_its_name() -> None:
+    results = {"my_own": a_result(), "expanded": a_result(), "mobilenetv2": a_result()}
+    table = report.summary(results, REPORTED)
+    assert list(table.index) == ["MobileNetV2", "expanded", "my own"]
+    assert "<h2>my own</h2>" in report.to_html(table, results)
+
+
 def test_text_rounds_and_signs() -> None:
     results = {"mobilenetv2": a_result(), "fused_weighted": a_result()}
     first, second = report.to_text(report.summary(results, REPORTED)).splitlines()[-2:]

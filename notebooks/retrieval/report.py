@@ -71,6 +71,29 @@ def result(queries: pd.DataFrame, categories: pd.DataFrame, context: Mapping[str
     }
 
 
+def keep(
+    store: Store, name: str, queries: pd.DataFrame, categories: pd.DataFrame, context: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Saves a method's `result`, which it returns, with its report and the figures of its queries.
+
+    Args:
+        store: that holds the features `<name>_train.npy` and `<name>_test.npy`.
+        name: of the features.
+        queries: as `result`.
+        categories: as `result`.
+        context: as `result`.
+
+    Raises:
+        RetrievalError: writing failed.
+    """
+    needs = [f"{name}_train.npy", f"{name}_test.npy"]
+    kept = result(queries, categories, context)
+    store.save(f"results/{name}.json", kept, needs=needs)
+    store.save(f"results/{name}_report.csv", categories.reset_index(), needs=needs)
+    store.save(f"results/{name}_queries.csv", queries, needs=needs)
+    return kept
+
+
 def summary(results: Mapping[str, Result], reported: Mapping[str, Any]) -> pd.DataFrame:
     """Accuracy in percent and ANMRR of every method, beside the reported figures.
 
@@ -79,12 +102,13 @@ def summary(results: Mapping[str, Result], reported: Mapping[str, Any]) -> pd.Da
         reported: as `load_reported`; a method that it does not know gets NaN.
 
     Returns:
-        One row per method, in the order of `METHODS`, then of `BEYOND`. Columns (measure, "reported" |
-        "reproduced" | "low" | "high" | "difference"), low and high being the ends of the 95 % interval
-        of what was reproduced; without "reported" and "difference" where the data are not the
+        One row per method, in the order of `METHODS`, then of `BEYOND`, then by name. Columns (measure,
+        "reported" | "reproduced" | "low" | "high" | "difference"), low and high being the ends of the
+        95 % interval of what was reproduced; without "reported" and "difference" where the data are not the
         original's.
     """
-    order = [name for name in METHODS | BEYOND if name in results]
+    known = METHODS | BEYOND
+    order = [name for name in known if name in results] + sorted(set(results) - set(known))
     columns = {}
     for measure, key, unit in ((ACCURACY, "accuracy", 100), (ANMRR, "anmrr", 1)):
         theirs = pd.Series([reported["methods"].get(name, {}).get(key) for name in order], dtype=float) * unit
@@ -185,7 +209,7 @@ def _is_comparable(results: Mapping[str, Result]) -> bool:
 
 
 def _title(name: str) -> str:
-    return (METHODS | BEYOND)[name]
+    return (METHODS | BEYOND).get(name, name.replace("_", " "))
 
 
 def _records(categories: pd.DataFrame) -> list[dict[str, Any]]:

@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from retrieval.encoders import embed, freeze_batch_normalisation, siamese_mobilenetv2
+from retrieval.encoders import (
+    BATCH_NORMALISATION_MOMENTUM,
+    embed,
+    freeze_batch_normalisation,
+    siamese_mobilenetv2,
+)
 from retrieval.metrics import Scores, evaluate
 from retrieval.quietly import keras
 from retrieval.search import rank_blocks
@@ -34,7 +39,7 @@ class Trial:
     margin: float = 0.3
     unit_length: bool = True
     learning_rate: float = 2e-4
-    momentum: float | None = 0.9
+    momentum: float | None = BATCH_NORMALISATION_MOMENTUM
     epochs: int = 1
 
 

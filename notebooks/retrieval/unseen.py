@@ -72,18 +72,22 @@ def _train_and_measure(store: Store, settings: Settings, draw: int, folder: Path
     held_out = hold_out(store.categories("train"), draw=draw)
     seen = {part: ~np.isin(store.categories(part), held_out) for part in ("train", "val", "test")}
     encoder = _train(store, settings, {part: seen[part] for part in ("train", "val")}, folder)
-    plain, tuned = [], []
-    for part in ("train", "test"):
-        files = np.array(store.files(part))[~seen[part]].tolist()
-        plain.append(l2_normalise(store.features("mobilenetv2", part)[~seen[part]]))
-        unfinished = folder / f"{part}.features"
-        tuned.append(
-            extract_embeddings(encoder, settings.data, files, size=features.SIZE, unfinished=unfinished)
+    files = {part: np.array(store.files(part))[~seen[part]].tolist() for part in ("train", "test")}
+    plain = [l2_normalise(store.features("mobilenetv2", part)[~seen[part]]) for part in files]
+    tuned = [
+        extract_embeddings(
+            encoder,
+            settings.data,
+            files[part],
+            size=features.SIZE,
+            unfinished=folder / f"{part}.features",
         )
-    categories = [store.categories(part)[~seen[part]] for part in ("train", "test")]
+        for part in files
+    ]
+    categories = [store.categories(part)[~seen[part]] for part in files]
     tables = {
         name: query_table(
-            evaluate(rank_blocks(*vectors), *categories), files, store.groups("test")[~seen["test"]]
+            evaluate(rank_blocks(*vectors), *categories), files["test"], store.groups("test")[~seen["test"]]
         )
         for name, vectors in {"plain": plain, "fine-tuned": tuned}.items()
     }
