@@ -72,6 +72,16 @@ def test_the_spread_over_seeds_is_that_of_pandas(copies) -> None:
     assert table.loc[("MobileNetV2", "mAP")].tolist() == pytest.approx(expected)
 
 
+def test_a_copy_of_a_judged_image_is_no_residual_find() -> None:
+    """Twenty index images in one place are found in two rounds, unless they are copies of each other."""
+    far = 10 + np.random.default_rng(0).normal(size=(60, 4))
+    vectors, categories = np.concatenate([np.zeros((40, 4)), far]), np.repeat(["a", "b"], [40, 60])
+    parts, alone = np.array(["train", "test"] * 50), np.arange(100)
+    copies = np.where(categories == "a", 0, alone)
+    residual = [protocols._feedback(vectors, categories, groups, parts) for groups in (None, alone, copies)]
+    assert residual[0] == residual[1] > residual[2]
+
+
 def test_make_seeds_without_features_says_what_to_run(tmp_path: Path) -> None:
     Store(tmp_path, {}).save("images.json", {"files": []})
     done = subprocess.run(

@@ -100,7 +100,8 @@ def repeat(
     Args:
         vectors: MobileNetV2 features of the whole set, `[n, 1280]`.
         files: their files, `[n]`.
-        groups: of duplicates that stay in one part, integers `[n]`; None for a plain split.
+        groups: of duplicates that stay in one part, and of which judging one is judging all, integers
+            `[n]`; None for a plain split.
         seeds: of the splits.
 
     Returns:
@@ -113,7 +114,7 @@ def repeat(
         parts = split(categories, groups, seed=seed)
         for method, features in variants.items():
             scores = score_split(features, categories, parts)
-            residual = _feedback(features, categories, parts)
+            residual = _feedback(features, categories, groups, parts)
             rows.append((method, seed, scores.accuracy, scores.map, scores.anmrr, residual))
     return pd.DataFrame(rows, columns=["method", "seed", *MEASURES, f"residual P@{JUDGED}"])
 
@@ -138,11 +139,19 @@ def _query_table(
     return query_table(scores, np.array(files)[tested], groups[tested])
 
 
-def _feedback(vectors: np.ndarray, categories: np.ndarray, parts: np.ndarray) -> float:
+def _feedback(
+    vectors: np.ndarray, categories: np.ndarray, groups: np.ndarray | None, parts: np.ndarray
+) -> float:
     index, queries = parts == "train", parts == "test"
-    judged = min(JUDGED, index.sum() // 2)
+    groups = np.arange(index.sum()) if groups is None else groups[index]
+    largest = np.unique(groups, return_counts=True)[1].max()
     rounds = feedback.simulate(
-        vectors[index], categories[index], vectors[queries], categories[queries], judged=judged
+        vectors[index],
+        categories[index],
+        vectors[queries],
+        categories[queries],
+        judged=min(JUDGED, len(groups) // (1 + largest)),
+        groups=groups,
     )
     return float(rounds.residual[1].mean())
 
