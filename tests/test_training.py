@@ -57,10 +57,18 @@ def test_it_learns(tmp_path):
     assert history.val_precision.max() > 0.6
 
 
-def test_the_best_epoch_is_kept(tmp_path):
-    encoder, history = fit(tmp_path, epochs=5)
-    images, categories = photographs(1)
-    assert training.validation_precision(encoder, images, categories) == history.val_precision.max()
+def test_the_best_epoch_is_kept(tmp_path, monkeypatch):
+    weights = []
+
+    def best_after_the_second(encoder, images, categories):
+        weights.append(encoder.get_weights())
+        return [0.5, 0.9, 0.1, 0.9][len(weights) - 1]
+
+    monkeypatch.setattr(training, "validation_precision", best_after_the_second)
+    encoder, history = fit(tmp_path, epochs=4, patience=4)
+    assert history.kept.tolist() == [False, True, False, False]
+    for got, second in zip(encoder.get_weights(), weights[1], strict=True):
+        np.testing.assert_array_equal(got, second)
 
 
 def test_an_interrupted_training_goes_on_after_its_last_epoch(tmp_path):
@@ -111,6 +119,8 @@ def test_training_stops_when_validation_no_longer_improves(tmp_path):
     assert len(history) == 1 + int(history.val_precision.argmax()) + 2 < 30
 
 
-def test_a_description_names_the_best_epoch():
-    history = pd.DataFrame({"epoch": [1, 2, 3], "val_precision": [0.1, 0.5, 0.4], "seconds": 60.0})
+def test_a_description_names_the_best_epoch_of_the_last_stage():
+    history = pd.DataFrame(
+        {"epoch": [1, 2, 3], "val_precision": [0.9, 0.5, 0.4], "seconds": 60.0, "kept": [True, True, False]}
+    )
     assert "3 epochs in 3 min; best validation precision@3 0.500 after epoch 2" in training.describe(history)

@@ -140,7 +140,7 @@ def feature_map(points: np.ndarray, root: Path, files: Sequence[str], *, title: 
 
 
 def training_curves(history: pd.DataFrame, *, title: str) -> Figure:
-    """Loss, shares of the batches and validation precision@3, by epoch."""
+    """Loss, shares of the batches and validation precision@3, by epoch; stars where a stage was best."""
     figure, (loss, share, precision) = plt.subplots(1, 3, figsize=(12, 3.2))
     loss.plot(history.epoch, history.loss, color=QUERY, marker="o")
     loss.set(title="loss", ylim=(0, 1.15 * history.loss.max()))
@@ -150,8 +150,8 @@ def training_curves(history: pd.DataFrame, *, title: str) -> Figure:
     share.set(title="share of a batch", ylim=(0, 1.03))
     share.legend(fontsize=8)
     precision.plot(history.epoch, history.val_precision, color=METHODS["siamese_mobilenetv2"], marker="o")
-    best = history.loc[history.val_precision.idxmax()]
-    precision.plot(best.epoch, best.val_precision, "*", color=QUERY, markersize=14, label="kept")
+    kept = history[history.kept]
+    precision.plot(kept.epoch, kept.val_precision, "*", color=QUERY, markersize=14, label="kept")
     precision.set(title="validation precision@3")
     precision.legend(fontsize=8)
     for axis in (loss, share, precision):

@@ -81,7 +81,7 @@ def train(
     Returns:
         The encoder with the weights of its best epoch, and the history, a row an epoch: epoch; the
         means of what `loss` gave; val_precision, the precision@3 of every validation image queried
-        against the others; seconds.
+        against the others; seconds; kept, whether it is the best.
 
     Raises:
         RetrievalError: a checkpoint cannot be written.
@@ -108,14 +108,14 @@ def train(
             history.append({"epoch": len(history) + 1, **row, "seconds": round(monotonic() - started, 1)})
             _checkpoint(encoder, history, folder)
             progress.set_postfix(val_precision=f"{row['val_precision']:.3f}")
-            on_epoch(pd.DataFrame(history))
+            on_epoch(_table(history))
     encoder.load_weights(_weights(folder, _best_epoch(history)))
-    return encoder, pd.DataFrame(history)
+    return encoder, _table(history)
 
 
 def describe(history: pd.DataFrame) -> str:
-    """One line about a training, from its history."""
-    best = history.loc[history.val_precision.idxmax()]
+    """One line about a training of one stage or more, from its history."""
+    best = history[history.kept].iloc[-1]
     return (
         f"{len(history)} epochs in {history.seconds.sum() / 60:.0f} min; "
         f"best validation precision@3 {best.val_precision:.3f} after epoch {best.epoch:.0f}"
@@ -158,6 +158,11 @@ def _learning_rate(recipe: Recipe, steps: int) -> keras.optimizers.schedules.Lea
         warmup_target=recipe.learning_rate,
         warmup_steps=warm_up,
     )
+
+
+def _table(history: History) -> pd.DataFrame:
+    table = pd.DataFrame(history)
+    return table.assign(kept=table.epoch == _best_epoch(history))
 
 
 def _has_stalled(history: History, patience: int) -> bool:
