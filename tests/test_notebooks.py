@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import numpy as np
@@ -12,14 +13,15 @@ import pandas as pd
 import pytest
 import tiny
 
-from retrieval import unseen
+from retrieval import metrics, training, unseen
 from retrieval.artifacts import PARTS, open_store, verify
+from retrieval.dataset import category_of
 from retrieval.settings import PROJECT, read_settings
 
 DIMENSIONS = {
     **{"mobilenetv2": 1280, "siamese_cnn": 128, "siamese_mobilenetv2": 1280, "proxy_mobilenetv2": 1280},
     **{"fused": 2560, "fused_weighted": 2560},
-    **dict.fromkeys(("projected", "fused_projected", "expanded"), len(tiny.COLOURS) - 1),
+    **dict.fromkeys(("proxy_projected", "fused_projected", "expanded"), len(tiny.COLOURS) - 1),
 }
 RESULT_KEYS = {
     *("accuracy", "accuracy_interval", "anmrr", "anmrr_interval", "map", "map_interval", "precision_at"),
@@ -159,13 +161,34 @@ def test_categories_can_be_held_out_of_training(folder: Path, tmp_path: Path, mo
     shutil.copytree(folder / "artifacts", tmp_path / "artifacts")
     for name, value in (tiny.environment(folder) | {"ARTIFACTS": str(tmp_path / "artifacts")}).items():
         monkeypatch.setenv(name, value)
+    trained, indexed = [], []
+
+    def train(model, train_set, val_set, recipe, **options):
+        trained.extend([*train_set[1], *val_set[1]])
+        return training.train(model, train_set, val_set, recipe, **options)
+
+    def evaluate(rankings, index_categories, query_categories):
+        indexed.extend(index_categories)
+        return metrics.evaluate(rankings, index_categories, query_categories)
+
+    monkeypatch.setattr(unseen, "training", SimpleNamespace(train=train))
+    monkeypatch.setattr(unseen, "evaluate", evaluate)
     settings = read_settings()
-    table = unseen.measure(open_store(settings), settings, 0)
-    held_out = unseen.hold_out(np.array(list(tiny.COLOURS)), draw=0)
+    store = open_store(settings)
+    table = unseen.measure(store, settings, 0)
+    categories = store.categories("train")
+    held_out = set(unseen.hold_out(categories, draw=0))
+    assert set(trained) == set(categories) - held_out and set(indexed) == held_out
+    assert table.encoder.unique().tolist() == ["plain", "fine-tuned", "halfway"]
     for _, queries in table.groupby("encoder"):
-        assert {Path(file).parts[0] for file in queries.file} <= {Path(name).parts[0] for name in held_out}
+        assert {category_of(file) for file in queries.file} == held_out
         assert len(queries) == 2 * tiny.IMAGES // 5
-    assert set(table.encoder) == {"plain", "fine-tuned"}
+
+
+def test_draws_hold_out_other_categories() -> None:
+    categories = np.arange(15).astype(str)
+    drawn = [unseen.hold_out(categories, draw=draw) for draw in range(5)]
+    assert sorted(np.concatenate(drawn)) == sorted(categories)
 
 
 def test_feedback_is_reported(artifacts: Path) -> None:

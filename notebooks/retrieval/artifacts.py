@@ -32,9 +32,9 @@ PARTS = ("train", "val", "test")
 STEPS = {
     "01_split": ("*_index_*.json", "dataset.json", "images.json", "audit.csv"),
     "02_mobilenetv2_features": ("mobilenetv2_*", "weights.json"),
-    "03_siamese_encoders": ("siamese_*", "proxy_*", "unseen_*"),
+    "03_siamese_encoders": ("siamese_*", "proxy_mobilenetv2*", "imagenet_*", "unseen_*"),
     "05_feature_fusion": (
-        *("fused*", "projected_*", "expanded_*", "results/fused*", "results/projected*"),
+        *("fused*", "proxy_projected*", "expanded_*", "results/fused*"),
         *("results/expanded*", "results/proxy*", "results/comparison*", "results/ablation.csv"),
     ),
     "06_rocchio_feedback": ("results/feedback*",),

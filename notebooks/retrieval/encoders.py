@@ -6,6 +6,8 @@ embeddings is meant to tell whether two images show the same category.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from PIL import Image
 from retrieval.features import BATCH, extract, in_inference_mode
 from retrieval.fusion import l2_normalise
 from retrieval.quietly import keras
+from retrieval.storage import writing
 
 layers = keras.layers
 
@@ -73,6 +76,23 @@ def freeze_batch_normalisation(backbone: keras.Model) -> keras.Model:
     return backbone
 
 
+def halfway(start: keras.Model, end: keras.Model) -> keras.Model:
+    """A new encoder with the mean of the weights before and after a fine-tuning.
+
+    It keeps more of what the pretrained encoder knew about anything else than it was tuned on (Wortsman
+    et al., "Robust fine-tuning of zero-shot models", CVPR 2022, with their alpha of 0.5). Batch
+    normalisation must have been frozen: statistics have no meaningful mean.
+
+    Args:
+        start: the encoder as it was.
+        end: the same architecture after training.
+    """
+    encoder = keras.models.clone_model(start)
+    pairs = zip(start.get_weights(), end.get_weights(), strict=True)
+    encoder.set_weights([(before + after) / 2 for before, after in pairs])
+    return encoder
+
+
 def layer_table(encoder: keras.Model, size: int) -> pd.DataFrame:
     """Layers of a sequential encoder: type, output shape for `size` x `size` pixels, parameters."""
     shape, rows = (None, size, size, 3), []
@@ -91,12 +111,21 @@ def embed(encoder: keras.Model, images: np.ndarray, *, unit_length: bool = True)
 
 
 def extract_embeddings(
-    encoder: keras.Model, root: Path, files: list[str], *, size: int, unfinished: Path
+    encoder: keras.Model, root: Path, files: list[str], *, sizes: Sequence[int], unfinished: Path
 ) -> np.ndarray:
     """Unit embeddings, float32 `[n, dim]`, of image files; as `features.extract` otherwise.
 
     The pictures are resized smoothly, as they were in training: on pixels picked by nearest
-    neighbour, a fine-tuned encoder would meet jagged edges that it has never seen.
+    neighbour, a fine-tuned encoder would meet jagged edges that it has never seen. An encoder that
+    pools globally sees other details at every size; the embeddings at several `sizes`, in pixels, are
+    added up (Gordo et al., "End-to-end Learning of Deep Visual Representations for Image Retrieval",
+    IJCV 2017). `unfinished` is a folder here.
     """
-    smooth = Image.Resampling.BILINEAR
-    return l2_normalise(extract(encoder, root, files, size=size, resample=smooth, unfinished=unfinished))
+    with writing(unfinished):
+        unfinished.mkdir(parents=True, exist_ok=True)
+    extract_at = partial(extract, encoder, root, files, resample=Image.Resampling.BILINEAR)
+    at_sizes = [
+        l2_normalise(extract_at(size=size, unfinished=unfinished / f"{unfinished.name}-{size}"))
+        for size in sizes
+    ]
+    return l2_normalise(np.sum(at_sizes, axis=0))

@@ -30,7 +30,7 @@ METHODS = {
 BEYOND = {
     "fused_weighted": "fused weighted",
     "proxy_mobilenetv2": "proxy MobileNetV2",
-    "projected": "projected",
+    "proxy_projected": "proxy projected",
     "fused_projected": "fused projected",
     "expanded": "expanded",
 }
