@@ -1,5 +1,6 @@
 """Trials: each is trained as it says, and scored on validation queries against train."""
 
+import json
 from functools import partial
 
 import keras
@@ -49,3 +50,23 @@ def test_a_trial_is_scored_with_validation_queries_against_train(tmp_path):
     score = partial(trials.score, encoder, photographs(0), photographs(1))
     assert found == score(unit_length=False).map > 0.5
     assert score(unit_length=True).map != found
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"mining": "hardest"}, {"margin": 1.0}, {"unit_length": False}, {"learning_rate": 1e-2}],
+    ids=lambda change: next(iter(change)),
+)
+def test_every_setting_reaches_the_training(change, tmp_path):
+    usual = {"margin": 2.0}  # so wide that most triplets violate it
+    kernels = [
+        run(Trial(**each), tmp_path / str(number))[0].layers[1].kernel.numpy()
+        for number, each in enumerate([usual, usual, usual | change])
+    ]
+    np.testing.assert_allclose(kernels[0], kernels[1], atol=1e-5)
+    assert np.abs(kernels[2] - kernels[0]).max() > 1e-4
+
+
+def test_epochs_are_trained(tmp_path):
+    run(Trial(epochs=2), tmp_path)
+    assert len(json.loads((tmp_path / "history.json").read_text())["epochs"]) == 2
