@@ -63,13 +63,8 @@ def measure(store: Store, settings: Settings, draw: int) -> pd.DataFrame:
         f"unseen_{draw}.csv",
         by=lambda folder: _train_and_measure(store, settings, draw, folder),
         needs=[
-            *(
-                "train_index_file.json",
-                "val_index_file.json",
-                "test_index_file.json",
-                "test_index_group.json",
-            ),
-            *("images.json", "weights.json", "mobilenetv2_train.npy"),
+            *(f"{part}_index_file.json" for part in PARTS),
+            *("test_index_group.json", "images.json", "weights.json", "mobilenetv2_train.npy"),
         ],
         settings={"seed": settings.seed, "epochs": settings.epochs, "recipe": asdict(RECIPE), "loss": LOSS},
     )
