@@ -1,14 +1,10 @@
 """The two encoders are those of the original, and embeddings have unit length."""
 
-from functools import partial
-
 import keras
 import numpy as np
 import pytest
-from PIL import Image
 
 from retrieval import encoders
-from retrieval.features import load_image
 
 
 def test_the_cnn_has_the_layers_and_parameters_of_the_original():
@@ -68,20 +64,3 @@ def test_embeddings_have_unit_length_and_keep_their_order(count):
     assert embeddings.shape == (count, 128) and embeddings.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(embeddings[-1:], encoders.embed(encoder, images[-1:]), atol=1e-5)
-
-
-def test_embeddings_at_several_sizes_are_added_up_at_unit_length(tmp_path):
-    pixels = np.random.default_rng(0).integers(0, 256, (3, 40, 30, 3), np.uint8)
-    files = [f"{number}.png" for number in range(3)]
-    for file, image in zip(files, pixels, strict=True):
-        Image.fromarray(image).save(tmp_path / file)
-    encoder = encoders.siamese_cnn(seed=0)
-    extract = partial(encoders.extract_embeddings, encoder, tmp_path, files)
-    at_16, at_24 = (extract(sizes=[size], unfinished=tmp_path / f"{size}") for size in (16, 24))
-    both = extract(sizes=[16, 24], unfinished=tmp_path / "both")
-    smooth = Image.Resampling.BILINEAR
-    resized = np.stack([load_image(tmp_path / file, 16, resample=smooth) for file in files])
-    np.testing.assert_allclose(at_16, encoders.embed(encoder, resized), atol=1e-6)
-    expected = (at_16 + at_24) / np.linalg.norm(at_16 + at_24, axis=1, keepdims=True)
-    np.testing.assert_allclose(both, expected, atol=1e-6)
-    assert np.abs(at_16 - at_24).max() > 1e-3

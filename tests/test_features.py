@@ -1,4 +1,4 @@
-"""Images to features: the pipeline equals Keras's, extraction resumes, weights come from where they say."""
+"""The backbone: converted it equals Keras's, and its weights come from where they say."""
 
 import hashlib
 
@@ -6,28 +6,10 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from PIL import Image
 
-from retrieval import features
+from retrieval import encoders, features
 from retrieval.errors import RetrievalError
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """70 noise images, more than a batch, of different sizes."""
-    folder = tmp_path_factory.mktemp("images")
-    rng = np.random.default_rng(0)
-    for i in range(70):
-        pixels = rng.integers(0, 256, (40 + i, 50, 3), np.uint8)
-        Image.fromarray(pixels).save(folder / f"{i:03}.png")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def encoder():
-    """Mean colours of the four quarters: as cheap as an encoder can be, and its values are known."""
-    inputs = keras.layers.Input((32, 32, 3))
-    return keras.Model(inputs, keras.layers.Reshape((12,))(keras.layers.AveragePooling2D(16)(inputs)))
+from retrieval.inference import load_encoder
 
 
 @pytest.fixture(scope="module")
@@ -44,38 +26,6 @@ def backbone() -> keras.Model:
     )
 
 
-def names(folder):
-    return sorted(path.name for path in folder.iterdir())
-
-
-def test_images_are_resized_as_keras_does(folder):
-    file = folder / names(folder)[0]
-    expected = keras.utils.img_to_array(keras.utils.load_img(file, target_size=(32, 32)))
-    np.testing.assert_array_equal(features.load_image(file, 32), expected)
-
-
-def test_large_images_are_averaged_before_they_are_resized(tmp_path):
-    stripes = np.zeros((256, 256, 3), np.uint8)
-    stripes[:, ::2] = 255
-    Image.fromarray(stripes).save(tmp_path / "stripes.png")
-    pixels = features.load_image(tmp_path / "stripes.png", 32)
-    assert pixels.min() >= 127 and pixels.max() <= 128
-
-
-def test_an_unreadable_image_is_named(tmp_path):
-    (tmp_path / "text.jpg").write_text("not an image")
-    with pytest.raises(RetrievalError, match=r"text\.jpg"):
-        features.load_image(tmp_path / "text.jpg", 32)
-
-
-def test_training_images_keep_the_order_of_the_files(folder):
-    files = names(folder)[:5][::-1]
-    images = features.load_images(folder, files, 16)
-    resized = Image.open(folder / files[1]).reduce(2).resize((16, 16), Image.Resampling.BILINEAR)
-    assert images.shape == (5, 16, 16, 3) and images.dtype == np.uint8
-    np.testing.assert_array_equal(images[1], resized)
-
-
 def test_preprocessing_is_that_of_mobilenetv2():
     pixels = np.array([0, 51, 128, 255], np.uint8).reshape(1, 2, 2, 1)
     expected = keras.applications.mobilenet_v2.preprocess_input(pixels.astype(np.float32))
@@ -87,35 +37,38 @@ def test_pixels_scaled_already_are_refused():
         features.preprocess(np.zeros((1, 2, 2, 3), np.float32))
 
 
-def test_features_are_those_of_the_encoder_in_order(folder, encoder, tmp_path):
-    files = names(folder)
-    extracted = features.extract(encoder, folder, files, size=32, unfinished=tmp_path / "part")
-    images = np.stack([features.load_image(folder / file, 32) for file in files]) / 127.5 - 1
-    expected = images.reshape(-1, 2, 16, 2, 16, 3).mean(axis=(2, 4)).reshape(70, 12)
-    assert extracted.dtype == np.float32
-    np.testing.assert_allclose(extracted, expected, atol=1e-5)
+def test_a_converted_encoder_gives_kerass_features_at_every_size(weights_file):
+    encoder = features.mobilenetv2(features.Weights("random", weights_file, ""))
+    rng = np.random.default_rng(0)
+    # Random weights shrink what passes through them, unless batch normalisation has seen what that is.
+    encoders.siamese_mobilenetv2(encoder, momentum=0.0)
+    encoder(rng.uniform(-1, 1, (8, 96, 96, 3)).astype(np.float32), training=True)
+    model = features.convert(encoder)
+    for size in (96, 224, 256):
+        image = rng.integers(0, 256, (size, size, 3), np.uint8)
+        expected = encoder(features.preprocess(image[np.newaxis]), training=False).numpy()[0]
+        converted = load_encoder(model, size)(image)
+        assert converted.dtype == np.float32 and np.abs(expected).mean() > 0.1
+        np.testing.assert_allclose(converted, expected, atol=1e-4, rtol=0)
 
 
-def test_an_interrupted_extraction_goes_on_where_it_stopped(folder, encoder, tmp_path, monkeypatch):
-    files, loaded, load = names(folder), [], features.load_image
-    whole = features.extract(encoder, folder, files, size=32, unfinished=tmp_path / "whole")
+def test_a_converted_encoder_keeps_what_training_changed():
+    encoder = encoders.siamese_cnn(seed=0)
+    for _ in range(3):
+        encoder(np.random.default_rng(0).uniform(-1, 1, (4, 32, 32, 3)).astype(np.float32), training=True)
+    image = np.random.default_rng(1).integers(0, 256, (48, 48, 3), np.uint8)
+    expected = encoder(features.preprocess(image[np.newaxis]), training=False).numpy()[0]
+    fresh = encoders.siamese_cnn(seed=0)(features.preprocess(image[np.newaxis]), training=False).numpy()[0]
+    converted = load_encoder(features.convert(encoder), 48)(image)
+    np.testing.assert_allclose(converted, expected, atol=1e-4)
+    assert np.abs(converted - fresh).max() > 1e-3
 
-    def fails_in_second_batch(path, **options):
-        loaded.append(path.name)
-        if path.name == files[features.BATCH]:
-            raise RetrievalError("interrupted")
-        return load(path, **options)
 
-    monkeypatch.setattr(features, "load_image", fails_in_second_batch)
-    with pytest.raises(RetrievalError, match="interrupted"):
-        features.extract(encoder, folder, files, size=32, unfinished=tmp_path / "part")
-    loaded.clear()
-    monkeypatch.setattr(
-        features, "load_image", lambda path, **options: loaded.append(path.name) or load(path, **options)
-    )
-    resumed = features.extract(encoder, folder, files, size=32, unfinished=tmp_path / "part")
-    assert sorted(loaded) == files[features.BATCH :]
-    np.testing.assert_array_equal(resumed, whole)
+def test_a_conversion_that_changes_the_features_is_refused(monkeypatch):
+    other = features.convert(encoders.siamese_cnn(seed=1))
+    monkeypatch.setattr(features.tf.lite.TFLiteConverter, "convert", lambda self: other)
+    with pytest.raises(RetrievalError, match=r"siamese_cnn as converted .* Keras's features"):
+        features.convert(encoders.siamese_cnn(seed=0))
 
 
 def test_weights_given_as_a_file(weights_file, capsys):

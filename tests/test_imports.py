@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "notebooks"
-LIGHT = ("metrics", "search", "fusion", "feedback", "artifacts", "dataset", "figures")
+LIGHT = ("metrics", "search", "fusion", "feedback", "artifacts", "dataset", "figures", "extraction")
 
 
 def python(code: str) -> str:

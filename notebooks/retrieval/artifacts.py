@@ -31,7 +31,7 @@ PARTS = ("train", "val", "test")
 # The first pattern that fits an artifact's name tells the notebook that makes it.
 STEPS = {
     "01_split": ("*_index_*.json", "dataset.json", "images.json", "audit.csv"),
-    "02_mobilenetv2_features": ("mobilenetv2_*", "weights.json"),
+    "02_mobilenetv2_features": ("mobilenetv2*", "weights.json"),
     "03_siamese_encoders": ("siamese_*", "proxy_mobilenetv2*", "imagenet_*", "unseen_*"),
     "05_feature_fusion": (
         *("fused*", "proxy_projected*", "expanded_*", "results/fused*"),
@@ -99,9 +99,8 @@ class Store:
                 # Another process may have made them while this one waited.
                 if not self._are_current(names, settings, inputs):
                     unfinished.parent.mkdir(parents=True, exist_ok=True)
-                    made = by(unfinished)
-                    values = dict(zip(names, made if len(names) > 1 else (made,), strict=True))
-                    self._save(values, settings=settings, inputs=inputs)
+                    # Without a name for what is made, its memory is free again before it is read back.
+                    self._save(_by_name(names, by(unfinished)), settings=settings, inputs=inputs)
         _drop(unfinished)
         loaded = tuple(self.load(name) for name in names)
         return loaded if len(names) > 1 else loaded[0]
@@ -312,6 +311,10 @@ def _problem(store: Store, name: str) -> str:
     except RetrievalError as error:
         return str(error)
     return ""
+
+
+def _by_name(names: Sequence[str], made: Any) -> dict[str, Any]:
+    return dict(zip(names, made if len(names) > 1 else (made,), strict=True))
 
 
 def _drop(unfinished: Path) -> None:

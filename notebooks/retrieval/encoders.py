@@ -6,18 +6,13 @@ embeddings is meant to tell whether two images show the same category.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
-from PIL import Image
 
-from retrieval.features import BATCH, extract, in_inference_mode
+from retrieval.extraction import BATCH
+from retrieval.features import in_inference_mode
 from retrieval.fusion import l2_normalise
 from retrieval.quietly import keras
-from retrieval.storage import writing
 
 layers = keras.layers
 
@@ -108,24 +103,3 @@ def embed(encoder: keras.Model, images: np.ndarray, *, unit_length: bool = True)
     batches = [forward(images[i : i + BATCH]) for i in range(0, len(images), BATCH)]
     embeddings = np.concatenate(batches)
     return l2_normalise(embeddings) if unit_length else embeddings
-
-
-def extract_embeddings(
-    encoder: keras.Model, root: Path, files: list[str], *, sizes: Sequence[int], unfinished: Path
-) -> np.ndarray:
-    """Unit embeddings, float32 `[n, dim]`, of image files; as `features.extract` otherwise.
-
-    The pictures are resized smoothly, as they were in training: on pixels picked by nearest
-    neighbour, a fine-tuned encoder would meet jagged edges that it has never seen. An encoder that
-    pools globally sees other details at every size; the embeddings at several `sizes`, in pixels, are
-    added up (Gordo et al., "End-to-end Learning of Deep Visual Representations for Image Retrieval",
-    IJCV 2017). `unfinished` is a folder here.
-    """
-    with writing(unfinished):
-        unfinished.mkdir(parents=True, exist_ok=True)
-    extract_at = partial(extract, encoder, root, files, resample=Image.Resampling.BILINEAR)
-    at_sizes = [
-        l2_normalise(extract_at(size=size, unfinished=unfinished / f"{unfinished.name}-{size}"))
-        for size in sizes
-    ]
-    return l2_normalise(np.sum(at_sizes, axis=0))

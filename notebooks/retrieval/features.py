@@ -1,34 +1,31 @@
-"""From image files to features: the image pipeline, the MobileNetV2 backbone, the extraction."""
+"""The MobileNetV2 backbone: its weights, its input, its features, and what it is converted to for speed."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
 import h5py
 import numpy as np
-from PIL import Image
-from tqdm import tqdm
 
 from retrieval.artifacts import Store
 from retrieval.errors import RetrievalError
-from retrieval.images import open_image
+from retrieval.extraction import SIZE, extract, to_features
+from retrieval.inference import load_encoder
 from retrieval.quietly import keras, tf
-from retrieval.storage import remove, sha256, write_atomically, writing
+from retrieval.silence import standard_error_closed
+from retrieval.storage import sha256, write_atomically
 
-SIZE = 224
-BATCH = 64
-SEAL = 32  # bytes of a SHA-256
+# How far converted encoders may be from Keras's.
+TOLERANCE = 1e-4
 
 KERAS_WEIGHTS = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
 CACHE = Path.home() / ".cache" / "retrieval"
@@ -51,33 +48,6 @@ class Weights:
     name: str
     path: Path
     sha256: str
-
-
-def load_image(path: Path, size: int, *, resample: int = Image.Resampling.NEAREST) -> np.ndarray:
-    """An image file as uint8 `[size, size, 3]`, its aspect ratio given up.
-
-    The default resampling is that of `keras.utils.load_img`, which the original work used. An image
-    of several times `size` is first reduced by averaging: picking single pixels out of it would
-    turn texture into noise.
-
-    Raises:
-        RetrievalError: the file is not a readable image.
-    """
-    image = open_image(path)
-    if (factor := min(image.size) // size) > 1:
-        image = image.reduce(factor)
-    return np.asarray(image.resize((size, size), resample))
-
-
-def load_images(root: Path, files: Sequence[str], size: int) -> np.ndarray:
-    """All images, smoothly resized, as uint8 `[n_images, size, size, 3]`, for training."""
-    images = np.empty((len(files), size, size, 3), np.uint8)
-    load = partial(load_image, size=size, resample=Image.Resampling.BILINEAR)
-    with ThreadPoolExecutor() as pool:
-        decoded = pool.map(load, [root / file for file in files])
-        for row, image in enumerate(tqdm(decoded, "decoding", len(files), unit="image")):
-            images[row] = image
-    return images
 
 
 def preprocess(images: np.ndarray | tf.Tensor) -> tf.Tensor:
@@ -119,38 +89,25 @@ def in_inference_mode(encoder: keras.Model) -> Callable[[np.ndarray], tf.Tensor]
     return tf.function(lambda images: encoder(preprocess(images), training=False), signature)
 
 
-def extract(
-    encoder: keras.Model,
-    root: Path,
-    files: Sequence[str],
-    *,
-    unfinished: Path,
-    size: int = SIZE,
-    resample: int = Image.Resampling.NEAREST,
-) -> np.ndarray:
-    """The features of every image, float32 `[n_images, dim]`, in the order of `files`.
-
-    Images are loaded as by `load_image`, with `size` and `resample`.
-
-    Finished batches are kept in the file `unfinished`, so that an extraction that is repeated under
-    the same name goes on where it stopped. The encoder sees whole batches of the same images either
-    way, and so gives the same bits.
+def convert(encoder: keras.Model) -> bytes:
+    """An encoder as `inference.load_encoder` takes it, in LiteRT's format: pixels in, preprocessing included.
 
     Raises:
-        RetrievalError: an image cannot be read, or the disk is full.
+        RetrievalError: its features differ from Keras's by more than TOLERANCE.
     """
-    forward = in_inference_mode(encoder)
-    load = partial(load_image, size=size, resample=resample)
-    batches = _finished_batches(unfinished, encoder.output_shape[-1])
-    done = sum(map(len, batches))
-    with tqdm(total=len(files), initial=done, desc="extracting", unit="image") as progress:
-        for images in _batches([root / file for file in files[done:]], load):
-            batches.append(forward(images).numpy())
-            content = batches[-1].tobytes()
-            with writing(unfinished), unfinished.open("ab") as file:
-                file.write(_seal(unfinished, len(batches), content) + content)
-            progress.update(len(images))
-    return np.concatenate(batches)
+    variables = (encoder.trainable_variables, encoder.non_trainable_variables)
+    # As constants, which the converter folds into one another; it would keep variables apart.
+    weights = [[variable.numpy() for variable in group] for group in variables]
+    module = tf.Module()
+    module.forward = tf.function(
+        lambda images: encoder.stateless_call(*weights, preprocess(images), training=False)[0],
+        [tf.TensorSpec((1, None, None, 3), tf.uint8)],
+    )
+    with standard_error_closed():
+        functions = [module.forward.get_concrete_function()]
+        model = tf.lite.TFLiteConverter.from_concrete_functions(functions, module).convert()
+    _check(model, encoder)
+    return model
 
 
 def extract_all(store: Store, weights: Weights, data: Path) -> np.ndarray:
@@ -170,11 +127,14 @@ def extract_all(store: Store, weights: Weights, data: Path) -> np.ndarray:
     record = {"name": weights.name, "sha256": weights.sha256}
     choice = store.settings["weights"]
     store.make("weights.json", by=lambda _: record, settings={"weights": choice, "sha256": weights.sha256})
+    encoder = store.make(
+        "mobilenetv2.tflite", by=lambda _: convert(mobilenetv2(weights)), needs=["weights.json"]
+    )
     files = store.load("images.json")["files"]
     return store.make(
         "mobilenetv2_all.npy",
-        by=lambda unfinished: extract(mobilenetv2(weights), data, files, unfinished=unfinished),
-        needs=["images.json", "weights.json"],
+        by=lambda unfinished: extract(to_features(encoder), data, files, unfinished=unfinished),
+        needs=["images.json", "mobilenetv2.tflite"],
         settings={"size": SIZE},
     )
 
@@ -197,6 +157,17 @@ def find_weights(choice: str, *, expected: str = "") -> Weights:
             f"{weights.path} is not what notebook 02_mobilenetv2_features used: run it again"
         )
     return weights
+
+
+def _check(model: bytes, encoder: keras.Model) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
+    expected = encoder(preprocess(image[np.newaxis]), training=False).numpy()[0]
+    difference = np.abs(load_encoder(model, SIZE)(image) - expected).max()
+    if not difference <= TOLERANCE:
+        raise RetrievalError(
+            f"{encoder.name} as converted is {difference:.2g} away from Keras's features, more than "
+            f"{TOLERANCE}: install the versions of requirements.lock"
+        )
 
 
 def _find_weights(choice: str) -> Weights:
@@ -258,37 +229,3 @@ def _load_backbone(encoder: keras.Model, path: Path) -> None:
         for layer in encoder.layers:
             if layer.weights:
                 layer.set_weights([backbone[layer.name][weight.name][()] for weight in layer.weights])
-
-
-def _finished_batches(unfinished: Path, dim: int) -> list[np.ndarray]:
-    """A file's batches, float32 `[<= BATCH, dim]`, up to the first damaged one; cuts off the rest."""
-    batches, end = [], 0
-    if not unfinished.is_file():
-        remove(unfinished)
-        return batches
-    with writing(unfinished), unfinished.open("rb+") as file:
-        while record := file.read(SEAL + BATCH * dim * 4):
-            seal, content = record[:SEAL], record[SEAL:]
-            if seal != _seal(unfinished, len(batches) + 1, content):
-                break
-            batches.append(np.frombuffer(content, np.float32).reshape(-1, dim))
-            end = file.tell()
-        file.truncate(end)
-    return batches
-
-
-def _seal(unfinished: Path, number: int, content: bytes) -> bytes:
-    """SHA-256 of a batch, its number and the extraction that it belongs to."""
-    return hashlib.sha256(f"{unfinished.name} {number} ".encode() + content).digest()
-
-
-def _batches(paths: Sequence[Path], load: Callable[[Path], np.ndarray]) -> Iterator[np.ndarray]:
-    """Loaded images, uint8 `[<= BATCH, size, size, 3]`; the next batch is decoded while one is used."""
-    with ThreadPoolExecutor() as pool:
-        waiting = [pool.submit(load, path) for path in paths[:BATCH]]
-        for following in range(BATCH, len(paths) + BATCH, BATCH):
-            current, waiting = (
-                waiting,
-                [pool.submit(load, path) for path in paths[following : following + BATCH]],
-            )
-            yield np.stack([image.result() for image in current])

@@ -73,7 +73,8 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 def write(path: Path, value: Any) -> None:
-    """Writes an array as `.npy`, JSON types as `.json`, a DataFrame as `.csv`, a model as `.keras`.
+    """Writes an array as `.npy`, JSON types as `.json`, a DataFrame as `.csv`, a model as `.keras` or
+    as the bytes of a `.tflite`.
 
     Raises:
         RetrievalError: the disk is full or the folder cannot be written to.
@@ -96,6 +97,8 @@ def read(path: Path) -> Any:
         return _read_array(path)
     if path.suffix == ".json":
         return json.loads(path.read_text("utf-8"))
+    if path.suffix == ".tflite":
+        return path.read_bytes()
     if path.suffix == ".csv":
         import pandas
 
@@ -152,6 +155,8 @@ def _write(path: Path, value: Any) -> None:
         path.write_text(json.dumps(value, indent=1, ensure_ascii=False), "utf-8")
     elif path.suffix == ".csv":
         value.to_csv(path, index=False)
+    elif path.suffix == ".tflite":
+        path.write_bytes(value)
     else:
         value.save(path)
 
@@ -170,4 +175,6 @@ def _fault(array: np.ndarray) -> str:
     """How an array breaks the contract, or ""."""
     if array.dtype != np.float32 or array.ndim != 2 or not array.flags.c_contiguous:
         return f"is {array.dtype} {list(array.shape)}, not C-contiguous float32 [n_images, dim]"
-    return "" if np.isfinite(array).all() else "holds NaN or infinite values"
+    # A block at a time: of an array on the disk, no more has to be in memory.
+    blocks = (array[start : start + 4096] for start in range(0, len(array), 4096))
+    return "" if all(np.isfinite(block).all() for block in blocks) else "holds NaN or infinite values"

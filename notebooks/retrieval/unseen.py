@@ -20,8 +20,10 @@ import pandas as pd
 from retrieval import features, training
 from retrieval.artifacts import PARTS, Store, open_store
 from retrieval.comparison import compare, intervals, query_table
-from retrieval.encoders import extract_embeddings, freeze_batch_normalisation, halfway
+from retrieval.encoders import freeze_batch_normalisation, halfway
 from retrieval.errors import RetrievalError
+from retrieval.extraction import SIZE, extract, to_embedding
+from retrieval.images import load_images
 from retrieval.metrics import evaluate
 from retrieval.proxies import category_means, normalised_softmax, with_proxies
 from retrieval.quietly import keras
@@ -89,7 +91,7 @@ def _train(
     photographs = []
     for part in ("train", "val"):
         files = np.array(store.files(part))[~unseen[part]].tolist()
-        images = features.load_images(settings.data, files, RECIPE.size)
+        images = load_images(settings.data, files, RECIPE.size)
         photographs.append((images, store.categories(part)[~unseen[part]]))
     vectors = store.features("mobilenetv2", "train")[~unseen["train"]]
     model, _ = training.train(
@@ -108,11 +110,10 @@ def _score(
 ) -> pd.DataFrame:
     """The `comparison.query_table` of unseen test images against unseen train images."""
     files, vectors = {}, {}
+    describe = to_embedding(features.convert(encoder), sizes=[SIZE])
     for part in ("train", "test"):
         files[part] = np.array(store.files(part))[unseen[part]].tolist()
-        vectors[part] = extract_embeddings(
-            encoder, settings.data, files[part], sizes=[features.SIZE], unfinished=folder / part
-        )
+        vectors[part] = extract(describe, settings.data, files[part], unfinished=folder / part)
     index, queries = (store.categories(part)[unseen[part]] for part in ("train", "test"))
     scores = evaluate(rank_blocks(vectors["train"], vectors["test"]), index, queries)
     return query_table(scores, files["test"], store.groups("test")[unseen["test"]])
