@@ -10,4 +10,6 @@ with standard_error_closed():
     import keras
     import tensorflow as tf
 
+tf.get_logger().setLevel("ERROR")
+
 __all__ = ["keras", "tf"]
