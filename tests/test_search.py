@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -146,6 +147,48 @@ def test_both_methods_give_the_same_neighbours_and_distances() -> None:
     index, queries = features(500, 200), features(40, 200, seed=1)
     by_tree, by_product = (nearest(index, queries, 10, method=method) for method in METHODS)
     np.testing.assert_array_equal(by_tree, by_product)
+
+
+def test_a_row_that_is_no_candidate_is_not_nearer_than_the_bound(small_blocks: None) -> None:
+    """However much float32 rounds: around a point far from most, among copies, in many dimensions."""
+    rng = np.random.default_rng(0)
+    for dim, spread in ((1, 1), (3, 1e-4), (700, 1e-6), (700, 1e-2)):
+        index = rng.normal(size=(60, dim))
+        index[10:] = 5 + spread * rng.normal(size=(50, dim))
+        index[50:] = index[40:50]
+        queries = index[::4] + 0.1 * spread
+        candidates, beyond = search._product_candidates(index, queries, 3)
+        for query, found, bound in zip(queries, candidates, beyond, strict=True):
+            others = np.delete(index, found, axis=0)
+            assert len(set(found)) == 3 + search.SPARE_ROWS
+            assert bound <= np.linalg.norm(others - query, axis=1).min() * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1, 1e25])
+def test_both_methods_agree_where_float32_cannot_tell(scale: float) -> None:
+    """Two crowds far apart, some of one at the same distance but for the order of their dimensions."""
+    crowd = 1 + 1e-5 * np.random.default_rng(0).normal(size=(30, 40))
+    index = scale * np.concatenate([crowd, -1e3 * crowd, crowd[:, ::-1], np.ones((20, 40))])
+    queries = scale * np.concatenate([np.ones((2, 40)), crowd[:5] + 1e-7, -1e3 * crowd[:5]])
+    with np.errstate(all="ignore"):
+        by_tree, by_product = (nearest(index, queries, 21, method=method) for method in METHODS)
+    np.testing.assert_array_equal(by_tree, by_product)
+    expected = [[p for _, p in slow_ranking(index / scale, query / scale)[:20]] for query in queries[:2]]
+    assert by_product[1][:2, :20].tolist() == expected == [list(range(90, 110))] * 2
+
+
+@pytest.mark.parametrize(("copies", "asked"), [(1, 300), (4000, 3)], ids=["all different", "copies"])
+def test_memory_is_that_of_blocks_whatever_the_size_of_the_index(copies: int, asked: int) -> None:
+    """But for some numbers a row: its position, and what one query compares with all."""
+    peaks = []
+    for size in (40_000, 160_000):
+        index, queries = features(size // copies, 16).repeat(copies, axis=0), features(asked, 16, seed=1)
+        tracemalloc.start()
+        nearest(index, queries, 3, method="exact")
+        next(rank_blocks(index, queries))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 5 * 8 * 120_000
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -92,7 +92,8 @@ def average_precision(relevant: np.ndarray) -> np.ndarray:
     array([0.75])
     """
     rows, ranks, ng = _relevant_ranks(relevant)
-    found = np.cumsum(relevant, axis=1)[relevant]
+    before = np.cumsum(ng) - ng
+    found = np.arange(1, len(rows) + 1) - before[rows]
     return np.bincount(rows, found / ranks) / ng
 
 
@@ -294,7 +295,8 @@ def _relevant_ranks(relevant: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nd
     ng = relevant.sum(axis=1)
     if not ng.all():
         raise ValueError(f"{(ng == 0).sum()} queries have no relevant image, the first at row {ng.argmin()}")
-    rows, columns = np.nonzero(relevant)
+    # As np.nonzero, which takes four times as long in two dimensions.
+    rows, columns = np.divmod(np.flatnonzero(relevant), relevant.shape[1])
     return rows, columns + 1, ng
 
 
