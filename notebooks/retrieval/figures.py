@@ -249,6 +249,24 @@ def curve_panels(frames: Mapping[str, pd.DataFrame], *, xlabel: str, ylabel: str
     return _finish(figure)
 
 
+def log_panels(frames: Mapping[str, pd.DataFrame], *, ylabel: str) -> Figure:
+    """Frames side by side, by title: every column a line over the index, both axes logarithmic.
+
+    An index is named after what it counts; the columns of all frames are the same.
+    """
+    size = (3 + 3.4 * len(frames), 3.6)
+    figure, axes = plt.subplots(1, len(frames), figsize=size, sharey=True, squeeze=False)
+    for axis, (title, frame) in zip(axes.flat, frames.items(), strict=True):
+        frame.plot(ax=axis, loglog=True, marker="o", color=[WRONG, RIGHT], legend=False)
+        axis.minorticks_off()
+        axis.set_xticks(frame.index, frame.index, fontsize=8)
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.set(title=title, ylabel=ylabel)
+        axis.grid(alpha=0.3)
+    axes[0, -1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    return _finish(figure)
+
+
 def _thumbnail(path: Path) -> Image.Image:
     return open_image(path).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
 

@@ -1,0 +1,85 @@
+"""Timing, crossings and what a KD-tree can skip."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrieval import timing
+from retrieval.search import LEAF_SIZE
+
+
+class Clock:
+    """Every query takes a millisecond, to prepare takes one more, and the first search twice as long."""
+
+    def __init__(self) -> None:
+        self.now, self.asked = 0.0, []
+
+    def nearest(self, index: np.ndarray, queries: np.ndarray, k: int, *, method: str) -> None:
+        self.asked.append(len(queries))
+        self.now += (2 if len(self.asked) == 1 else 1) * (len(queries) + 1) / 1000
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(timing, "nearest", clock.nearest)
+    monkeypatch.setattr(timing, "perf_counter", lambda: clock.now)
+    return clock
+
+
+@pytest.mark.parametrize(
+    ("queries", "at_least", "asked"),
+    [
+        (10, 1, [10] * 4),
+        (1000, 0.05, [64] * 4),
+        (1000, 0.2, [64, 128, *[256] * 4]),
+        (200, 1, [64, 128, *[200] * 4]),
+    ],
+)
+def test_seconds_per_query(clock: Clock, queries: int, at_least: float, asked: list[int]) -> None:
+    vectors = np.zeros((queries, 2))
+    seconds = timing.seconds_per_query(vectors, vectors, 1, method="exact", at_least=at_least)
+    assert clock.asked == asked
+    assert seconds == pytest.approx((asked[-1] + 1) / asked[-1] / 1000)
+
+
+def test_a_sweep_has_a_row_per_shape_and_a_column_per_method(clock: Clock) -> None:
+    times = timing.sweep([(50, 1), (30, 2), (50, 3)], k=3, seed=0)
+    assert times.index.tolist() == [(30, 2), (50, 1), (50, 3)] and times.index.names == ["rows", "dimensions"]
+    assert list(times) == ["kdtree", "exact"] and (times > 0).all(axis=None)
+
+
+def test_the_place_where_curves_cross() -> None:
+    # 5 x and 40 / x cross at the root of 8, between points that do not hold it.
+    places = np.array([1, 2, 5, 10])
+    assert timing.crossing(pd.DataFrame({"a": 5 * places, "b": 40 / places}, places)) == pytest.approx(8**0.5)
+    assert timing.crossing(pd.DataFrame({"b": 40 / places, "a": 5 * places}, places)) == pytest.approx(8**0.5)
+    assert np.isnan(timing.crossing(pd.DataFrame({"a": places, "b": 2 * places}, places)))
+    # Only the last crossing counts: what is before it is noise among equals.
+    noisy = pd.DataFrame({"a": [1.0, 1.1, 1, 4], "b": [1.1, 1, 2, 2]}, [1, 2, 3, 12])
+    assert timing.crossing(noisy) == pytest.approx(6)
+
+
+def test_how_much_of_a_line_is_visited() -> None:
+    """Four leaves, between points 63 and 64, 127 and 128, 191 and 192."""
+    index = np.arange(4.0 * LEAF_SIZE)[:, np.newaxis]
+    inside, at_a_border = np.array([[32.2]]), np.array([[63.4]])
+    assert timing.visited(index, inside, 3) == 1 / 4
+    assert timing.visited(index, at_a_border, 3) == 2 / 4
+    assert timing.visited(index, np.concatenate([inside, at_a_border]), 3) == 3 / 8
+    assert timing.visited(index, inside, len(index)) == 1
+    assert timing.visited(index, np.array([[-50.0]]), 3) == 1 / 4  # from outside
+
+
+def test_the_leaves_that_are_visited_hold_the_neighbours() -> None:
+    rng = np.random.default_rng(0)
+    index, queries = rng.normal(size=(700, 3)), rng.normal(size=(20, 3))
+    tree = timing.KDTree(index, leafsize=LEAF_SIZE)
+    cells = list(timing._cells(tree.tree, tree.mins, tree.maxes))
+    assert sum(rows for rows, _, _ in cells) == len(index)
+    for rows, low, high in cells:
+        assert ((index >= low) & (index <= high)).all(axis=1).sum() >= rows
+    few, many = (timing.visited(index, queries, k) for k in (3, 100))
+    assert 100 / 700 <= many <= 1 and few < many
