@@ -1,5 +1,6 @@
 """Imports: everything but the networks starts without TensorFlow, and the package in no time."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import tiny
 
 PACKAGE = Path(__file__).resolve().parents[1] / "notebooks"
 LIGHT = ("metrics", "search", "fusion", "feedback", "artifacts", "dataset", "figures", "extraction")
@@ -35,6 +37,14 @@ def test_a_light_module_imports_no_network_library(module: str):
     loaded = set(python(f"import retrieval.{module}, sys; print(*sys.modules)").split())
     assert f"retrieval.{module}" in loaded
     assert not loaded & {"tensorflow", "keras"}
+
+
+@pytest.mark.parametrize("step", tiny.STEPS[3:])
+def test_a_notebook_without_networks_starts_without_them(step: str):
+    cells = json.loads(tiny.committed(step).read_text("utf-8"))["cells"]
+    imports = "".join(next(cell["source"] for cell in cells if cell["cell_type"] == "code"))
+    loaded = set(python(f"{imports}\nimport sys; print(*sys.modules)").split())
+    assert "retrieval.search" in loaded and not loaded & {"tensorflow", "keras", "torch"}
 
 
 def test_the_package_imports_in_no_time():

@@ -149,6 +149,14 @@ def test_both_methods_give_the_same_neighbours_and_distances() -> None:
     np.testing.assert_array_equal(by_tree, by_product)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_pair_of_copies_at_the_last_place_needs_no_comparing_with_all(method: str, monkeypatch) -> None:
+    index, queries = features(500, 200).repeat(2, axis=0), features(40, 200, seed=1)
+    expected = nearest(index, queries, 4, method=method)[1]
+    monkeypatch.setattr(search, "_compare", None)
+    np.testing.assert_array_equal(nearest(index, queries, 3, method=method)[1], expected[:, :3])
+
+
 def test_a_row_that_is_no_candidate_is_not_nearer_than_the_bound(small_blocks: None) -> None:
     """However much float32 rounds: around a point far from most, among copies, in many dimensions."""
     rng = np.random.default_rng(0)

@@ -14,6 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+from matplotlib.ticker import LogLocator
 from PIL import Image
 
 from retrieval.dataset import category_of
@@ -260,6 +261,7 @@ def log_panels(frames: Mapping[str, pd.DataFrame], *, ylabel: str) -> Figure:
         frame.plot(ax=axis, loglog=True, marker="o", color=[WRONG, RIGHT], legend=False)
         axis.minorticks_off()
         axis.set_xticks(frame.index, frame.index, fontsize=8)
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.yaxis.set_major_formatter("{x:g}")
         axis.set(title=title, ylabel=ylabel)
         axis.grid(alpha=0.3)
