@@ -17,6 +17,7 @@ from retrieval.batches import draw_batch, draw_colours, draw_crops, vary
 from retrieval.encoders import embed
 from retrieval.features import preprocess
 from retrieval.metrics import precision_at
+from retrieval.precision import mixed_precision
 from retrieval.quietly import keras, tf
 from retrieval.search import nearest
 from retrieval.storage import json_sha256, remove, sha256, write_atomically
@@ -92,7 +93,7 @@ def train(
     steps = max(1, len(labels) // batch)
     encoder.compile(keras.optimizers.Adam(_learning_rate(recipe, steps)))
     encoder.optimizer.build(encoder.trainable_variables)
-    history, step = _resume(encoder, folder), _training_step(encoder, loss, recipe.crop)
+    history, step = _resume(encoder, folder), training_step(encoder, loss, recipe.crop)
     with tqdm(total=recipe.epochs * steps, initial=len(history) * steps, unit="batch") as progress:
         while len(history) < recipe.epochs and not _has_stalled(history, recipe.patience):
             progress.set_description(f"epoch {len(history) + 1} of {recipe.epochs}")
@@ -113,6 +114,32 @@ def train(
     return encoder, _table(history)
 
 
+def training_step(encoder: keras.Model, loss: Loss, crop: int) -> Callable[..., dict[str, tf.Tensor]]:
+    """A step on uint8 images, their labels, and crops and colours as `batches` draws them.
+
+    Args:
+        encoder: compiled; its optimiser is built.
+        loss: what is minimised.
+        crop: pixels on a side of the crops.
+
+    Returns:
+        A function that changes the encoder and gives what `loss` gave.
+    """
+
+    @tf.function(reduce_retracing=True)
+    def step(
+        images: tf.Tensor, labels: tf.Tensor, crops: tf.Tensor, colours: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        varied = vary(preprocess(images), crops, colours, crop)
+        with mixed_precision(encoder), tf.GradientTape() as tape:
+            values = loss(encoder(varied, training=True), labels)
+        gradients = tape.gradient(values["loss"], encoder.trainable_variables)
+        encoder.optimizer.apply_gradients(zip(gradients, encoder.trainable_variables, strict=True))
+        return values
+
+    return step
+
+
 def describe(history: pd.DataFrame) -> str:
     """One line about a training of one stage or more, from its history."""
     best = history[history.kept].iloc[-1]
@@ -131,21 +158,6 @@ def validation_precision(encoder: keras.Model, images: np.ndarray, categories: n
     k = min(3, len(images) - 1)
     positions = nearest(embeddings, embeddings, k, method="exact", exclude_self=True)[1]
     return float(precision_at(categories[positions] == categories[:, None], k).mean())
-
-
-def _training_step(encoder: keras.Model, loss: Loss, crop: int) -> Callable[..., dict[str, tf.Tensor]]:
-    @tf.function(reduce_retracing=True)
-    def step(
-        images: tf.Tensor, labels: tf.Tensor, crops: tf.Tensor, colours: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        varied = vary(preprocess(images), crops, colours, crop)
-        with tf.GradientTape() as tape:
-            values = loss(encoder(varied, training=True), labels)
-        gradients = tape.gradient(values["loss"], encoder.trainable_variables)
-        encoder.optimizer.apply_gradients(zip(gradients, encoder.trainable_variables, strict=True))
-        return values
-
-    return step
 
 
 def _learning_rate(recipe: Recipe, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
