@@ -20,7 +20,7 @@ endif
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all test data lab report verify seeds unseen audit clean help FORCE
+.PHONY: all test data lab report verify seeds unseen bench audit clean help FORCE
 
 all: $(EXECUTED)/06_rocchio_feedback.ipynb  ## run the notebooks that are not up to date, then print the table (default)
 	@$(VENV) -m retrieval.report
@@ -61,6 +61,9 @@ seeds: $(EXECUTED)/02_mobilenetv2_features.ipynb  ## repeat split and retrieval 
 
 unseen: $(EXECUTED)/02_mobilenetv2_features.ipynb  ## train without some categories and query those; three draws
 	@$(VENV) -m retrieval.unseen
+
+bench: $(EXECUTED)/02_mobilenetv2_features.ipynb  ## measure time and memory of every step, and how they grow
+	@$(VENV) -m retrieval.bench
 
 audit: $(INSTALLED)  ## look the locked versions up in the list of known vulnerabilities
 	@$(VENV) -m pip install --quiet --disable-pip-version-check "$(PIP_AUDIT)"

@@ -47,16 +47,6 @@ def test_a_notebook_is_committed_clean(step: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where all six have been executed."""
-    folder = tmp_path_factory.mktemp("project")
-    tiny.prepare(folder)
-    done = tiny.run(*tiny.STEPS, folder=folder)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return folder
-
-
-@pytest.fixture(scope="module")
 def artifacts(folder: Path) -> Path:
     return folder / "artifacts"
 

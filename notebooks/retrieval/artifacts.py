@@ -42,7 +42,7 @@ STEPS = {
 }
 # What is beside the artifacts.
 OTHERS = (
-    *("manifest.json", "settings.txt", "README.md", "report.html", ".*"),
+    *("manifest.json", "settings.txt", "README.md", "report.html", "bench.json", ".*"),
     *("notebooks/*", "figures/*", "unfinished/*"),
 )
 

@@ -251,21 +251,22 @@ def curve_panels(frames: Mapping[str, pd.DataFrame], *, xlabel: str, ylabel: str
 
 
 def log_panels(frames: Mapping[str, pd.DataFrame], *, ylabel: str) -> Figure:
-    """Frames side by side, by title: every column a line over the index, both axes logarithmic.
+    """Frames side by side, by title: up to three columns a line over the index, both axes logarithmic.
 
-    An index is named after what it counts; the columns of all frames are the same.
+    An index is named after what it counts.
     """
-    size = (3 + 3.4 * len(frames), 3.6)
+    size = (3.8 * len(frames), 3.6)
     figure, axes = plt.subplots(1, len(frames), figsize=size, sharey=True, squeeze=False)
     for axis, (title, frame) in zip(axes.flat, frames.items(), strict=True):
-        frame.plot(ax=axis, loglog=True, marker="o", color=[WRONG, RIGHT], legend=False)
+        colours = [WRONG, RIGHT, QUERY][: frame.shape[1]]
+        frame.plot(ax=axis, loglog=True, marker="o", color=colours, legend=False)
         axis.minorticks_off()
-        axis.set_xticks(frame.index, frame.index, fontsize=8)
+        axis.set_xticks(frame.index, [f"{place:,}" for place in frame.index], fontsize=8)
         axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.yaxis.set_major_formatter("{x:g}")
         axis.set(title=title, ylabel=ylabel)
         axis.grid(alpha=0.3)
-    axes[0, -1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+        axis.legend(frameon=False, fontsize=8)
     return _finish(figure)
 
 
