@@ -25,22 +25,22 @@ SIZE = 224  # pixels on a side, as MobileNetV2 was trained
 BATCH = 64
 SEAL = 32  # bytes of a SHA-256
 
-Describe = Callable[[Path], np.ndarray]
+Describe = Callable[[Path | bytes], np.ndarray]
 
 
 def to_features(model: bytes, *, size: int = SIZE) -> Describe:
-    """A function from an image file to what an encoder says of it, float32 `[dim]`.
+    """A function from an image file, or what was in one, to what an encoder says of it, float32 `[dim]`.
 
     Args:
         model: as `features.convert` gives it.
         size: pixels on a side to which images are resized, by nearest neighbour as in the original work.
     """
     encode = load_encoder(model, size)
-    return lambda path: encode(load_image(path, size))
+    return lambda source: encode(load_image(source, size))
 
 
 def to_embedding(model: bytes, *, sizes: Sequence[int]) -> Describe:
-    """A function from an image file to its embedding, float32 `[dim]`, of unit length.
+    """A function from an image file, or what was in one, to its embedding, float32 `[dim]`, of unit length.
 
     The picture is resized smoothly, as in training: on pixels picked by nearest neighbour, a fine-tuned
     encoder would meet jagged edges that it has never seen. An encoder that pools globally sees other
@@ -53,8 +53,8 @@ def to_embedding(model: bytes, *, sizes: Sequence[int]) -> Describe:
     """
     encoders = {size: load_encoder(model, size) for size in sizes}
 
-    def describe(path: Path) -> np.ndarray:
-        images = (load_image(path, size, resample=Image.Resampling.BILINEAR) for size in sizes)
+    def describe(source: Path | bytes) -> np.ndarray:
+        images = (load_image(source, size, resample=Image.Resampling.BILINEAR) for size in sizes)
         at_sizes = [encoders[size](image) for size, image in zip(sizes, images, strict=True)]
         return l2_normalise(l2_normalise(np.stack(at_sizes)).sum(axis=0, keepdims=True))[0]
 

@@ -38,8 +38,8 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
-def open_image(path: Path) -> Image.Image:
-    """An image as 8-bit RGB, fully read.
+def open_image(source: Path | bytes) -> Image.Image:
+    """An image file, or what was in one, as 8-bit RGB, fully read.
 
     Rotated as its EXIF data says; the first frame of an animation or page of several; over white
     where transparent; greyscale of more than 8 bits scaled to 8. What the file contains counts, not
@@ -53,11 +53,11 @@ def open_image(path: Path) -> Image.Image:
         RetrievalError: it is missing, no regular file, damaged, truncated, not an image in one of
             FORMATS, or too large to read or to decode.
     """
-    return read_image(path)[0]
+    return read_image(source)[0]
 
 
-def load_image(path: Path, size: int, *, resample: int = Image.Resampling.NEAREST) -> np.ndarray:
-    """An image file as uint8 `[size, size, 3]`, its aspect ratio given up.
+def load_image(source: Path | bytes, size: int, *, resample: int = Image.Resampling.NEAREST) -> np.ndarray:
+    """An image file, or what was in one, as uint8 `[size, size, 3]`, its aspect ratio given up.
 
     The default resampling is that of `keras.utils.load_img`, which the original work used. An image
     of several times `size` is first reduced by averaging: picking single pixels out of it would
@@ -66,7 +66,7 @@ def load_image(path: Path, size: int, *, resample: int = Image.Resampling.NEARES
     Raises:
         RetrievalError: the file is not a readable image.
     """
-    image = open_image(path)
+    image = open_image(source)
     if (factor := min(image.size) // size) > 1:
         image = image.reduce(factor)
     return np.asarray(image.resize((size, size), resample))
@@ -83,16 +83,17 @@ def load_images(root: Path, files: Sequence[str], size: int) -> np.ndarray:
     return images
 
 
-def read_image(path: Path) -> tuple[Image.Image, bytes]:
+def read_image(source: Path | bytes) -> tuple[Image.Image, bytes]:
     """An image as `open_image` gives it, and the bytes of its file, which is read once."""
     try:
-        content = _read(path)
+        content = source if isinstance(source, bytes) else _read(source)
         return _decode(content), content
     except Exception as error:  # each of Pillow's decoders fails in its own ways
         reason = "not an image" if isinstance(error, Image.UnidentifiedImageError) else error
         reason = " ".join(str(getattr(error, "strerror", None) or reason).split())
+        name = "the image" if isinstance(source, bytes) else shown(source)
         raise RetrievalError(
-            f"{shown(path)} cannot be read ({reason or 'damaged'}): replace it or delete it"
+            f"{name} cannot be read ({reason or 'damaged'}): replace it or delete it"
         ) from None
 
 
