@@ -100,6 +100,6 @@ $(INSTALLED): $(REQUIREMENTS)
 	$(VENV) -m pip install --disable-pip-version-check -r $(REQUIREMENTS)
 	@touch $@
 
-$(INSTALLED)-dev: requirements-dev.txt $(INSTALLED)
+$(INSTALLED)-dev: requirements-dev.txt requirements-scale.txt $(INSTALLED)
 	$(VENV) -m pip install --disable-pip-version-check -r $(if $(LOCKED),requirements.lock,requirements-dev.txt)
 	@touch $@

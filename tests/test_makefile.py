@@ -43,7 +43,8 @@ def project(tmp_path: Path) -> Path:
     for name in ("python", "pip"):
         (root / f".venv/bin/{name}").write_text(STAND_IN)
         (root / f".venv/bin/{name}").chmod(0o755)
-    (root / "requirements-dev.txt").touch()
+    for name in ("requirements-dev.txt", "requirements-scale.txt"):
+        (root / name).touch()
     (root / ".venv/.installed").touch()
     shutil.copy(PROJECT / "Makefile", root)
     age(root)

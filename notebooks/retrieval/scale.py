@@ -1,0 +1,266 @@
+"""The same steps past one machine: features of packed images on Ray Data, neighbours from LanceDB.
+
+An actor turns one shard of images into the shard of features of the same name. Through Ray go the names of
+shards alone; the actors read and write the files themselves. `docs/scale.md` is the guide.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+from tqdm import tqdm
+
+from retrieval.errors import RetrievalError
+from retrieval.extraction import SIZE, Describe
+from retrieval.shards import at, features_schema, finished, read_shard, scan_features, url, write_shard
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+# Ray Data has Ray say of every actor that its encoder is kept where all such objects are.
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+os.environ.setdefault("LANCE_LOG", "error")  # it warns of every table that is new
+
+import ray.data
+
+# LanceDB starts threads when it is imported, which neither the start of Ray nor its actors need.
+if TYPE_CHECKING:
+    from lancedb.table import Table
+
+BLOCKS = 10_000  # the most tasks that Ray is given
+OBJECT_STORE = 100_000_000  # bytes, on this machine: names of shards and an encoder need no more
+ENCODER = "_encoder"
+# How far the features of one image may differ between kinds of processors.
+TOLERANCE = 1e-4
+
+TABLE = "images"
+PARTITION = 4096  # rows
+SUB_VECTOR = 8  # dimensions that are coded in one byte
+DELETED = 1000  # files that are named in one deletion
+# Recall@10 of .99 in a million rows (docs/scale.md).
+NPROBES, REFINE_FACTOR = 8, 10
+
+
+def extract(
+    packed: str | Path,
+    features: str | Path,
+    load: Callable[[], Describe],
+    *,
+    address: str | None = None,
+    workers: int | None = None,
+) -> None:
+    """Features of all images in shards, in shards of the same names and rows (`shards.features_schema`).
+
+    They are the bits that `extraction.extract` gives on the same kind of processor. Shards that are finished
+    stay, unless the images are newer. An actor that dies is replaced, and its shard done again.
+
+    Args:
+        packed: where `shards.pack` put the images.
+        features: where the features go; all of them are of one encoder.
+        load: makes what describes an image, once per actor, such as `partial(to_features, model)`.
+        address: of a running Ray cluster; None is the one this process has joined, or else starts one on
+            this machine for the time it takes.
+        workers: actors, each with one processor; by default as many as there are processors.
+
+    Raises:
+        RetrievalError: there are no shards or one is damaged, `features` holds another encoder's, no cluster
+            answers, or the disk is full.
+    """
+    packed, features = url(packed), url(features)
+    images, done = finished(packed), finished(features)
+    if not images:
+        raise RetrievalError(f"{packed} holds no shards: pack the images first")
+    dim = _check_encoder(features, load())
+    todo = [name for name in images if name not in done or done[name].mtime_ns < images[name].mtime_ns]
+    if not todo:
+        return
+    with _cluster(address), tqdm(total=len(todo), desc="extracting", unit="shard") as progress:
+        actors = min(workers or int(ray.cluster_resources()["CPU"]), len(todo))
+        pool = ray.data.ActorPoolStrategy(size=actors)
+        names = ray.data.from_items(todo, override_num_blocks=min(len(todo), BLOCKS))
+        arguments = (packed, features, dim, ray.put(load))
+        for _ in names.map_batches(
+            _Extractor, fn_constructor_args=arguments, batch_size=1, num_cpus=1, compute=pool
+        ).iter_rows():
+            progress.update()
+
+
+def create_index(features: str | Path, place: str | Path) -> Table:
+    """A LanceDB table of the images that could be read, with an IVF_PQ index; replaces the one at a place.
+
+    Jégou, Douze, Schmid, "Product Quantization for Nearest Neighbor Search", PAMI 2011.
+
+    Args:
+        features: where `extract` put them; 256 rows or more, as many as a code has values.
+        place: a folder, or the URL of one in object storage.
+    """
+    import lancedb
+    from lancedb.index import BTree, IvfPq
+
+    rows = scan_features(features).to_reader()
+    table = lancedb.connect(url(place)).create_table(TABLE, rows, mode="overwrite")
+    dim = table.schema.field("features").type.list_size
+    partitions = max(1, table.count_rows() // PARTITION)
+    codes = dim // math.gcd(dim, SUB_VECTOR)
+    config = IvfPq(distance_type="l2", num_partitions=partitions, num_sub_vectors=codes)
+    table.create_index("features", config=config)
+    table.create_index("file", config=BTree())
+    return table
+
+
+def open_index(place: str | Path) -> Table:
+    """The table that `create_index` made.
+
+    Raises:
+        RetrievalError: there is none.
+    """
+    import lancedb
+
+    try:
+        return lancedb.connect(url(place)).open_table(TABLE)
+    except ValueError:
+        raise RetrievalError(f"{place} holds no index: make one with create_index") from None
+
+
+def add(table: Table, features: str | Path) -> None:
+    """Adds rows, in place of those of the same files: an addition that was interrupted can be repeated.
+
+    They are found at once, by comparing with each; `compact` puts them into the index.
+
+    Args:
+        table: as `open_index`.
+        features: where `extract` put those of the new images.
+    """
+    delete(table, scan_features(features, ["file"]).to_table()["file"].to_pylist())
+    table.add(scan_features(features).to_reader())
+
+
+def delete(table: Table, files: Sequence[str]) -> None:
+    """Deletes the rows of files, of which some may have none."""
+    quoted = ["'" + file.replace("'", "''") + "'" for file in files]
+    for start in range(0, len(files), DELETED):
+        table.delete(f"file IN ({', '.join(quoted[start : start + DELETED])})")
+
+
+def compact(table: Table) -> None:
+    """Merges small files, drops deleted rows, and puts added ones into the index as it was trained."""
+    table.optimize()
+
+
+def nearest(
+    table: Table, queries: np.ndarray, k: int, *, nprobes: int = NPROBES, refine_factor: int = REFINE_FACTOR
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k nearest rows, or most of them: `search.nearest` for a table.
+
+    Args:
+        table: as `open_index`.
+        queries: features `[n_queries, dim]`.
+        k: neighbours per query.
+        nprobes: partitions that are looked at, those with the nearest centres.
+        refine_factor: of so many times k rows, the nearest by their codes, the distances are taken exactly.
+
+    Returns:
+        Distances, float64 `[n_queries, k]`, of the precision of float32, and numbers of rows, int64
+        `[n_queries, k]`, nearest first, equal distances in the order of the numbers.
+
+    Raises:
+        ValueError: the partitions hold fewer than k rows.
+    """
+
+    def search(query: np.ndarray) -> pa.Table:
+        plan = table.search(query, "features").limit(k).nprobes(nprobes).refine_factor(refine_factor)
+        found = plan.distance_type("l2").select(["row", "_distance"]).to_arrow()
+        if len(found) < k:
+            raise ValueError(f"k={k}, but {nprobes} partitions hold {len(found)} rows: raise nprobes")
+        return found.sort_by([("_distance", "ascending"), ("row", "ascending")])
+
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(search, queries))
+    squared, rows = ([each[name].to_numpy() for each in found] for name in ("_distance", "row"))
+    return np.sqrt(np.array(squared, np.float64).reshape(-1, k)), np.array(rows, np.int64).reshape(-1, k)
+
+
+def recall(found: np.ndarray, exact: np.ndarray) -> float:
+    """The share of the true neighbours that were found, mean over the queries, in [0, 1].
+
+    Args:
+        found: numbers or positions, integers `[n_queries, k]`.
+        exact: the same of exact search.
+
+    >>> recall(np.array([[1, 2], [5, 6]]), np.array([[2, 1], [7, 5]]))
+    0.75
+    """
+    return float(np.mean([np.isin(true, ours).mean() for ours, true in zip(found, exact, strict=True)]))
+
+
+class _Extractor:
+    """What an actor of Ray Data is: the encoder, loaded once, and what it does with a shard."""
+
+    def __init__(self, packed: str, features: str, dim: int, load: ray.ObjectRef) -> None:
+        self.packed, self.features, self.dim, self.describe = packed, features, dim, ray.get(load)()
+
+    def __call__(self, names: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        (shard,) = names["item"]
+        write_shard(self.features, shard, features_schema(self.dim), self._batches(shard))
+        return names
+
+    def _batches(self, shard: str) -> Iterator[pa.RecordBatch]:
+        for batch in read_shard(self.packed, shard):
+            vectors, faults = zip(*map(self._describe, batch["image"].to_pylist()), strict=True)
+            unreadable = pa.array([fault is not None for fault in faults])
+            features = pa.FixedSizeListArray.from_arrays(np.concatenate(vectors), self.dim, mask=unreadable)
+            columns = [batch["row"], batch["file"], features, pa.array(faults, pa.string())]
+            yield pa.record_batch(columns, schema=features_schema(self.dim))
+
+    def _describe(self, image: bytes) -> tuple[np.ndarray, str | None]:
+        try:
+            return self.describe(image), None
+        except RetrievalError as error:
+            return np.zeros(self.dim, np.float32), str(error)
+
+
+@contextmanager
+def _cluster(address: str | None) -> Iterator[None]:
+    """Ray without its log. Its machines are sent this package, so that only libraries have to be there."""
+    if ray.is_initialized():
+        yield
+        return
+    own = {} if address else {"include_dashboard": False, "object_store_memory": OBJECT_STORE}
+    package = {"py_modules": [str(Path(__file__).parent)]}
+    try:
+        ray.init(address or "local", runtime_env=package, logging_level="ERROR", log_to_driver=False, **own)
+    except ConnectionError:
+        raise RetrievalError(
+            f"no Ray cluster answers at {address}: start one with `ray start --head`, or give no address"
+        ) from None
+    logging.getLogger("ray.data").setLevel("ERROR")
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    try:
+        yield
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None
+    finally:
+        ray.shutdown()
+
+
+def _check_encoder(features: str, describe: Describe) -> int:
+    """How many dimensions an encoder has; refuses a place that holds the features of another."""
+    noise = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
+    Image.fromarray(noise).save(image := BytesIO(), "PNG")
+    expected = describe(image.getvalue())
+    if not at(features)[0].get_file_info(f"{at(features)[1]}/{ENCODER}").is_file:
+        column = pa.record_batch({"features": expected})
+        write_shard(features, ENCODER, column.schema, [column])
+    known = np.concatenate([batch["features"].to_numpy() for batch in read_shard(features, ENCODER)])
+    if known.shape != expected.shape or not np.allclose(known, expected, atol=TOLERANCE):
+        raise RetrievalError(f"{features} holds the features of another encoder: give another place")
+    return len(expected)
