@@ -54,12 +54,6 @@ def test_ratios_are_taken_within_a_round_at_the_largest_size() -> None:
     assert bench.ratios(table) == pytest.approx(dict.fromkeys(bench.RATIOS, 3.0))
 
 
-def test_recall_counts_what_is_as_near_as_the_nearest() -> None:
-    index, queries = np.array([[0.0], [1.0], [-1.0], [5.0]]), np.array([[0.0], [5.0]])
-    assert bench.recall(index, queries, np.array([[0, 2], [3, 1]])) == 1.0
-    assert bench.recall(index, queries, np.array([[0, 3], [3, 0]])) == 0.5
-
-
 def test_an_index_beyond_the_memory_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "_memory", lambda: 1000 * 1280 * 12)
     assert bench.fitting("KD-tree", (100, 800, 801, 3000)) == [100, 800]

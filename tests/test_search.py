@@ -226,3 +226,9 @@ def test_unknown_method_and_other_dimensions() -> None:
         nearest(features(9, 5), features(2, 5), 1, method="annoy")
     with pytest.raises(ValueError, match=r"^queries have 4 dimensions, the index 5$"):
         next(rank_blocks(features(9, 5), features(2, 4)))
+
+
+def test_recall_counts_rows_as_near_as_the_nearest() -> None:
+    exact = np.array([[0.0, 1.0], [2.0, 2.0]])
+    assert search.recall(exact, exact) == search.recall(exact[:, ::-1] * (1 + 1e-7), exact) == 1.0
+    assert search.recall(np.array([[0.0, 1.1], [2.1, 2.2]]), exact) == 0.25

@@ -30,7 +30,7 @@ from retrieval import figures
 from retrieval.artifacts import open_store
 from retrieval.contenders import CONTENDERS, DIMENSIONS, index_and_queries
 from retrieval.errors import RetrievalError
-from retrieval.search import nearest
+from retrieval.search import nearest, recall
 from retrieval.settings import read_settings
 from retrieval.storage import write
 
@@ -44,7 +44,6 @@ SIZES = {
 }
 # Bytes that a value of the index takes: float32, and in SciPy's tree a copy in float64.
 BYTES = {"exact": 4, "KD-tree": 12, "KD-tree, building": 12}
-TIE = 1e-5  # by what share of itself a distance in float32 may be off
 SHARE = 0.8  # of the machine's memory that an index may take
 PACKAGES = {"FAISS, flat": "faiss", "USearch, HNSW": "usearch"}
 # What is measured, and the two contenders whose seconds are divided.
@@ -121,26 +120,10 @@ def measure(measured: str, contender: str, size: int) -> dict[str, Any]:
     row |= {"seconds": seconds if found is None else seconds / len(found), "memory": _peak()}
     if measured == "search":
         index, queries = index_and_queries()
-        row |= {"size": len(index), "recall": recall(index, queries, found)}
+        distances = np.linalg.norm(index[found] - queries[:, np.newaxis], axis=2)
+        exact = nearest(index, queries, found.shape[1], method="exact")[0]
+        row |= {"size": len(index), "recall": recall(distances, exact)}
     return row
-
-
-def recall(index: np.ndarray, queries: np.ndarray, found: np.ndarray) -> float:
-    """The share, in [0, 1], of rows found that are no farther from the query than its k-th nearest row.
-
-    So of several rows at the same distance any will do (Aumueller et al., "ANN-Benchmarks", 2020).
-
-    Args:
-        index: features `[n_index, dim]`.
-        queries: features `[n_queries, dim]`.
-        found: positions in the index `[n_queries, k]`, in a row no position twice.
-
-    >>> recall(np.array([[0.0], [1.0], [1.0], [3.0]]), np.array([[0.0]]), np.array([[0, 2]]))
-    1.0
-    """
-    farthest = nearest(index, queries, found.shape[1], method="exact")[0][:, -1:]
-    distances = np.linalg.norm(index[found] - queries[:, np.newaxis], axis=2)
-    return float((distances <= farthest * (1 + TIE)).mean())
 
 
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:

@@ -46,8 +46,10 @@ def synthesise(vectors: np.ndarray, categories: np.ndarray, n: int, *, seed: int
         yield np.maximum(rows, 0, dtype=np.float32)
 
 
-def save(place: Path, blocks: Iterable[np.ndarray], queries: np.ndarray, *, first: int = 0) -> np.ndarray:
-    """Writes shards of features, from `first` on; returns each query's K nearest, `[n_queries, K]`."""
+def save(
+    place: Path, blocks: Iterable[np.ndarray], queries: np.ndarray, *, first: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Writes shards of features, from `first` on; gives what `search.nearest` does for K in all of them."""
     distances, numbers = np.empty((len(queries), 0)), np.empty((len(queries), 0), np.int64)
     for shard, block in enumerate(blocks, first):
         rows = np.arange(len(block)) + shard * ROWS
@@ -61,7 +63,7 @@ def save(place: Path, blocks: Iterable[np.ndarray], queries: np.ndarray, *, firs
         numbers = np.concatenate([numbers, rows[near[1]]], axis=1)
         best = np.argsort(distances, axis=1, kind="stable")[:, :K]
         distances, numbers = (np.take_along_axis(each, best, axis=1) for each in (distances, numbers))
-    return numbers
+    return distances, numbers
 
 
 def ask(place: Path, queries: np.ndarray, exact: np.ndarray) -> pd.DataFrame:
@@ -72,9 +74,9 @@ def ask(place: Path, queries: np.ndarray, exact: np.ndarray) -> pd.DataFrame:
         for query in queries:
             start = time.perf_counter()
             options = {"nprobes": nprobes, "refine_factor": refine_factor}
-            found.append(scale.nearest(table, query[np.newaxis], K, **options)[1][0])
+            found.append(scale.nearest(table, query[np.newaxis], K, **options)[0][0])
             times.append(1000 * (time.perf_counter() - start))
-        share = scale.recall(np.array(found), exact)
+        share = search.recall(np.array(found), exact)
         rows.append((nprobes, refine_factor, share, np.median(times), np.quantile(times, 0.95)))
     return pd.DataFrame(rows, columns=["nprobes", "refine_factor", f"recall@{K}", "median ms", "95 % ms"])
 
@@ -132,7 +134,7 @@ def _main() -> None:
     ):
         with TemporaryDirectory() as folder:
             features, place = Path(folder) / "features", Path(folder) / "index"
-            exact = save(features, tqdm(blocks, "drawing", unit="shard"), queries)
+            exact, _ = save(features, tqdm(blocks, "drawing", unit="shard"), queries)
             print(f"{name}: {_bytes(features):,} bytes of features", flush=True)
             _apart(_build, features, place)
             print(f"{_bytes(place):,} bytes of table and index", flush=True)

@@ -189,19 +189,6 @@ def nearest(
     return np.sqrt(np.array(squared, np.float64).reshape(-1, k)), np.array(rows, np.int64).reshape(-1, k)
 
 
-def recall(found: np.ndarray, exact: np.ndarray) -> float:
-    """The share of the true neighbours that were found, mean over the queries, in [0, 1].
-
-    Args:
-        found: numbers or positions, integers `[n_queries, k]`.
-        exact: the same of exact search.
-
-    >>> recall(np.array([[1, 2], [5, 6]]), np.array([[2, 1], [7, 5]]))
-    0.75
-    """
-    return float(np.mean([np.isin(true, ours).mean() for ours, true in zip(found, exact, strict=True)]))
-
-
 class _Extractor:
     """What an actor of Ray Data is: the encoder, loaded once, and what it does with a shard."""
 
