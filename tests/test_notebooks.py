@@ -185,6 +185,15 @@ def test_feedback_is_reported(artifacts: Path) -> None:
     assert read(artifacts / "results" / "feedback.json")["data"]["name"] == "photos"
 
 
+def test_a_page_shows_no_buttons_that_nothing_answers(artifacts: Path) -> None:
+    executed = nbformat.read(artifacts / "notebooks" / "06_rocchio_feedback.ipynb", 4)
+    (cell,) = (cell for cell in executed.cells if "judging.show" in cell.source)
+    assert [list(output.data) for output in cell.outputs] == [["text/markdown"]]
+    assert "widgets" not in executed.metadata
+    page = (artifacts / "notebooks" / "06_rocchio_feedback.html").read_text("utf-8")
+    assert "open this notebook in Jupyter" in page and "widget-view" not in page
+
+
 def test_a_later_notebook_stops_where_an_artifact_is_missing(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "copy")
     shutil.rmtree(tmp_path / "copy" / "artifacts" / "notebooks")

@@ -12,6 +12,9 @@ from typing import TextIO
 import numpy as np
 from PIL import Image
 
+from retrieval import judging
+from retrieval.dataset import find_images
+from retrieval.images import load_image
 from retrieval.settings import PROJECT
 
 STEPS = [
@@ -51,6 +54,13 @@ def draw(folder: Path) -> None:
                 (72, 72), Image.Resampling.BICUBIC
             )
             image.save(own / f"{category}-{number}.png")
+
+
+def collection(root: Path) -> judging.Collection:
+    """The drawn images, even ones as index, odd ones as queries; coarse pixels are their features."""
+    files = find_images(root)
+    features = np.array([load_image(root / file, 4).ravel() for file in files], np.float32)
+    return judging.Collection(root, features[::2], files[::2], features[1::2], files[1::2])
 
 
 def save_random_weights(path: Path) -> None:

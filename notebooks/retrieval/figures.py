@@ -49,6 +49,15 @@ def save(figure: Figure, path: Path) -> Figure:
     return figure
 
 
+def thumbnail(path: Path) -> Image.Image:
+    """An image file as a square of THUMBNAIL pixels, its aspect ratio given up.
+
+    Raises:
+        RetrievalError: the file is not a readable image.
+    """
+    return open_image(path).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
+
+
 def image_grid(root: Path, files: Sequence[str], titles: Sequence[str], *, columns: int = 9) -> Figure:
     """Images side by side, each under its title."""
     rows = -(-len(files) // columns)
@@ -56,7 +65,7 @@ def image_grid(root: Path, files: Sequence[str], titles: Sequence[str], *, colum
     for axis in axes.flat:
         axis.axis("off")
     for axis, file, title in zip(axes.flat, files, titles, strict=False):
-        axis.imshow(_thumbnail(root / file))
+        axis.imshow(thumbnail(root / file))
         axis.set_title(title, fontsize=7)
     return _finish(figure)
 
@@ -127,7 +136,7 @@ def feature_map(points: np.ndarray, root: Path, files: Sequence[str], *, title: 
         axis.scatter(*points[inside].T, s=14, color=colour, alpha=0.7, linewidths=0)
         centre = np.median(points[inside], axis=0)
         closest = np.flatnonzero(inside)[np.argmin(np.linalg.norm(points[inside] - centre, axis=1))]
-        image = OffsetImage(_thumbnail(root / files[closest]), zoom=0.17)
+        image = OffsetImage(thumbnail(root / files[closest]), zoom=0.17)
         axis.add_artist(
             AnnotationBbox(
                 image, points[closest], pad=0.12, bboxprops={"edgecolor": colour, "linewidth": 1.5}
@@ -270,12 +279,8 @@ def log_panels(frames: Mapping[str, pd.DataFrame], *, ylabel: str) -> Figure:
     return _finish(figure)
 
 
-def _thumbnail(path: Path) -> Image.Image:
-    return open_image(path).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
-
-
 def _framed(axis: Axes, path: Path, title: str, colour: str, style: str) -> None:
-    axis.imshow(_thumbnail(path))
+    axis.imshow(thumbnail(path))
     axis.axis("on")
     axis.set_title(title, fontsize=7, color=colour)
     axis.set(xticks=[], yticks=[])
