@@ -45,6 +45,8 @@ from retrieval.dataset import (
     describe,
     find_images,
     fingerprint,
+    left_out,
+    need_categories,
 )
 from retrieval.errors import RetrievalError
 from retrieval.images import open_image
@@ -137,6 +139,21 @@ def test_cmyk_greyscale_and_palette_become_rgb(tmp_path):
     assert colour_at(tmp_path / "grey.png") == (77, 77, 77)
 
 
+def test_heic_is_read_where_its_reader_is_installed(tmp_path):
+    reader = pytest.importorskip("pillow_heif")
+    image = Image.new("RGB", (64, 32), "white")
+    image.paste("black", (0, 0, 32, 32))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    reader.from_pillow(image).save(tmp_path / "still.HEIC", exif=exif.tobytes())
+    for number in range(4):
+        shutil.copy(tmp_path / "still.HEIC", tmp_path / f"{number}.heif")
+    assert len(find_images(tmp_path)) == 5
+    assert open_image(tmp_path / "still.HEIC").size == (32, 64)
+    assert max(colour_at(tmp_path / "still.HEIC", 16, 8)) < 50
+    assert min(colour_at(tmp_path / "still.HEIC", 16, 56)) > 200
+
+
 def test_exif_rotation_is_honoured(tmp_path):
     image = Image.new("RGB", (32, 16), "white")
     image.paste("black", (0, 0, 16, 16))
@@ -226,8 +243,47 @@ def test_folders_that_cannot_be_used(root, tmp_path):
     assert len(find_images(root)) == 11
     (root / "owl" / "1.jpg").unlink()
     fails(lambda: find_images(root), "owl", "4 images")
-    shutil.rmtree(root / "owl")
-    fails(lambda: find_images(root), "fox only", "2 categories")
+
+
+def test_without_category_folders_the_images_of_the_folder_are_taken(root, tmp_path):
+    flat = root / "fox"
+    (flat / "empty").mkdir()
+    (flat / "folder.jpg").mkdir()
+    (flat / ".hidden.jpg").touch()
+    files = find_images(flat)
+    assert files == [f"{number}.jpg" for number in range(6)]
+    assert {category_of(file) for file in files} == {category_of(str(flat / files[0]))} == {""}
+    source = describe(flat, inspect(flat, files).digests)
+    assert (source.images, source.categories) == (6, 0)
+    (flat / "0.jpg").unlink()
+    (flat / "1.jpg").unlink()
+    fails(lambda: find_images(flat), "fox has 4 images")
+
+
+@pytest.mark.parametrize("categories", [0, 1, 2])
+def test_what_compares_categories_needs_two(categories):
+    data = {"name": "holidays", "categories": categories}
+    if categories < 2:
+        fails(lambda: need_categories(data), "holidays", "two category folders")
+    else:
+        need_categories(data)
+
+
+def test_what_is_left_out_is_counted_by_kind(root, monkeypatch):
+    monkeypatch.setattr("retrieval.dataset.SUFFIXES", (".jpg", ".png"))
+    assert left_out(root, find_images(root)) == []
+    for name in ("a.mov", "fox/b.MOV", "c.heic", "fox/d.jpg", "e.png", ".f.mov", ".cache/g.mov", "README"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).touch()
+    assert left_out(root, find_images(root)) == [
+        "1 x no suffix, not read",
+        "1 x .heic, to be read once you run `.venv/bin/python -m pip install pillow-heif`",
+        "2 x .mov, not read",
+        "1 x .png, in no category folder",
+    ]
+    (root / "new").mkdir()
+    (root / "new" / "x.mov").touch()
+    fails(lambda: find_images(root / "new"), "no images (1 x .mov, not read)")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")

@@ -99,6 +99,14 @@ def test_a_users_error_is_one_line_and_stops_the_rest(tmp_path: Path) -> None:
     assert old.read_text() == "old"
 
 
+def test_a_notebook_that_needs_categories_is_skipped_where_there_are_none(tmp_path: Path) -> None:
+    needing = "from retrieval.dataset import need_categories\nneed_categories({'name': 'x', 'categories': 0})"
+    done = run(tmp_path, write(tmp_path / "needs.ipynb", needing), write(tmp_path / "next.ipynb", "1"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "needs skipped: x has not two category folders" in done.stdout
+    assert outputs(tmp_path) == ["next.html", "next.ipynb"]
+
+
 def test_any_other_error_shows_its_traceback(tmp_path: Path) -> None:
     done = run(tmp_path, write(tmp_path / "bug.ipynb", "1 / 0"))
     assert done.returncode == 1

@@ -210,7 +210,8 @@ def _check_readable(readable: dict[str, _Look], unreadable: dict[str, str]) -> N
         category = category_of(file)
         if (count := counts[category]) < LEAST_IMAGES:
             raise RetrievalError(
-                f"{shown(category)} has {count} readable images, {LEAST_IMAGES} are needed: {reason}"
+                f"{shown(category) or 'the folder'} has {count} readable images, "
+                f"{LEAST_IMAGES} are needed: {reason}"
             )
 
 

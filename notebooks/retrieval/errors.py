@@ -15,6 +15,10 @@ class RetrievalError(Exception):
         return [f"{type(self).__name__}: {self}"]
 
 
+class NoCategoriesError(RetrievalError):
+    """A step that needs categories has met images without any."""
+
+
 def shown(path: Path | str) -> str:
     """A path on one line: quoted and escaped if not all of it prints."""
     return str(path) if str(path).isprintable() else ascii(str(path))

@@ -5,6 +5,7 @@ Every function returns a closed figure, which Jupyter shows once, as the value o
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.ticker import LogLocator
 from PIL import Image
@@ -38,8 +40,17 @@ SHARES = {
     "accuracy": "images nearest to their proxy",
 }
 THUMBNAIL = 144
+# Categories that can be labelled in one figure, and characters that fit above a thumbnail.
+LABELLED, TITLE = 60, 26
 # A file may be named $x$: names are no formulas.
 plt.rcParams["text.parse_math"] = False
+# Names in scripts that matplotlib's own font lacks are drawn in those of these fonts that are installed.
+WIDER_FONTS = ("Noto Sans CJK JP", "Hiragino Sans", "Arial Unicode MS", "WenQuanYi Zen Hei")
+plt.rcParams["font.family"] = [
+    "DejaVu Sans",
+    *(font for font in WIDER_FONTS if font in fontManager.get_font_names()),
+]
+warnings.filterwarnings("ignore", "Glyph .* missing from font")
 RESULTS_PER_LINE = 5
 
 
@@ -66,7 +77,7 @@ def image_grid(root: Path, files: Sequence[str], titles: Sequence[str], *, colum
         axis.axis("off")
     for axis, file, title in zip(axes.flat, files, titles, strict=False):
         axis.imshow(thumbnail(root / file))
-        axis.set_title(title, fontsize=7)
+        axis.set_title(_shortened(title), fontsize=7)
     return _finish(figure)
 
 
@@ -92,12 +103,14 @@ def query_grid(
 
     Args:
         root: folder of the data set.
-        queries: file of every query, `[n]`; its folder is its category.
+        queries: file of every query, `[n]`; its folder is its category. One without category is a file
+            of a flat folder, or an absolute path.
         results: files retrieved for every query, `[n][k]`.
         distances: of the results, `[n, k]`.
 
     Returns:
-        Right results are framed solid blue and ticked, wrong ones dashed orange and crossed.
+        Right results are framed solid blue and ticked, wrong ones dashed orange and crossed; those of a
+        query without category are framed grey, their own category above the file's name.
     """
     lines = -(-len(results[0]) // RESULTS_PER_LINE)
     shape = len(queries) * lines, 1 + min(len(results[0]), RESULTS_PER_LINE)
@@ -108,14 +121,15 @@ def query_grid(
         block = axes[row * lines : (row + 1) * lines]
         _framed(block[0, 0], root / query, f"query\n{Path(query).stem}", QUERY, "-")
         for axis, file, distance in zip(block[:, 1:].flat, retrieved, lengths, strict=False):
-            right = category_of(file) == category_of(query)
-            title = f"{'✓' if right else '✗'} {distance:.2f}\n{Path(file).stem}"
-            _framed(axis, root / file, title, RIGHT if right else WRONG, "-" if right else "--")
+            _framed(axis, root / file, *_judged(query, file, distance))
     return _finish(figure)
 
 
 def category_counts(counts: pd.DataFrame, *, title: str) -> Figure:
-    """Stacked bars: images per category (rows) and part (columns)."""
+    """Stacked bars: images per category (rows) and part (columns); of many, the smallest and largest."""
+    if len(counts) > LABELLED:
+        counts = counts.loc[counts.sum(axis=1).sort_values(kind="stable").index]
+    counts, title = _ends(counts, title)
     figure, axis = plt.subplots(figsize=(11, 3.6))
     counts.plot.bar(stacked=True, ax=axis, width=0.8, color=[PARTS[part] for part in counts.columns])
     axis.set(title=title, xlabel="", ylabel="images")
@@ -126,14 +140,20 @@ def category_counts(counts: pd.DataFrame, *, title: str) -> Figure:
 
 
 def feature_map(points: np.ndarray, root: Path, files: Sequence[str], *, title: str) -> Figure:
-    """Features projected to 2-d `[n, 2]`, coloured by category, a thumbnail in place of some."""
+    """Features projected to 2-d `[n, 2]`, coloured by category, a thumbnail in place of some.
+
+    Of more than 60 categories, the 60 with most images get a thumbnail and a name.
+    """
     names = np.array([category_of(file) for file in files])
     categories = np.unique(names)
     colours = plt.get_cmap("nipy_spectral")(np.linspace(0.05, 0.95, len(categories)))
+    largest = set(pd.Series(names).value_counts().index[:LABELLED])
     figure, axis = plt.subplots(figsize=(11, 9))
     for category, colour in zip(categories, colours, strict=True):
         inside = names == category
         axis.scatter(*points[inside].T, s=14, color=colour, alpha=0.7, linewidths=0)
+        if category not in largest:
+            continue
         centre = np.median(points[inside], axis=0)
         closest = np.flatnonzero(inside)[np.argmin(np.linalg.norm(points[inside] - centre, axis=1))]
         image = OffsetImage(thumbnail(root / files[closest]), zoom=0.17)
@@ -173,9 +193,12 @@ def training_curves(history: pd.DataFrame, *, title: str) -> Figure:
 
 
 def f1_bars(reports: Mapping[str, pd.DataFrame], *, title: str) -> Figure:
-    """F1 of every category (rows of the reports) for every method, sorted by the first one."""
+    """F1 of every category (rows of the reports) for every method, sorted by the first one.
+
+    Of many categories, the lowest and the highest.
+    """
     frame = pd.DataFrame({method: report.f1 for method, report in reports.items()})
-    frame = frame.sort_values(frame.columns[0])
+    frame, title = _ends(frame.sort_values(frame.columns[0]), title)
     figure, axis = plt.subplots(figsize=(11, 3.8))
     for method in frame:
         axis.plot(frame.index, frame[method], "o", color=METHODS[method], markersize=5, label=method)
@@ -188,8 +211,8 @@ def f1_bars(reports: Mapping[str, pd.DataFrame], *, title: str) -> Figure:
 
 
 def differences(values: pd.Series, *, title: str) -> Figure:
-    """Signed differences by category as bars, sorted; gains and losses in two colours."""
-    values = values.sort_values()
+    """Signed differences by category as bars, sorted; of many, the ends; gains and losses in two colours."""
+    values, title = _ends(values.sort_values(), title)
     figure, axis = plt.subplots(figsize=(11, 3.4))
     axis.bar(values.index, values, color=np.where(values >= 0, RIGHT, WRONG))
     axis.axhline(0, color=QUERY, linewidth=0.8)
@@ -282,10 +305,34 @@ def log_panels(frames: Mapping[str, pd.DataFrame], *, ylabel: str) -> Figure:
 def _framed(axis: Axes, path: Path, title: str, colour: str, style: str) -> None:
     axis.imshow(thumbnail(path))
     axis.axis("on")
-    axis.set_title(title, fontsize=7, color=colour)
+    axis.set_title(_shortened(title), fontsize=7, color=colour)
     axis.set(xticks=[], yticks=[])
     for spine in axis.spines.values():
         spine.set(color=colour, linewidth=3, linestyle=style)
+
+
+def _judged(query: str, file: str, distance: float) -> tuple[str, str, str]:
+    """Title, colour and line style of a result: whether it is of the query's category, if it has one."""
+    if not category_of(query):
+        return f"{distance:.2f}  {category_of(file)}\n{Path(file).stem}", QUERY, "-"
+    if category_of(file) == category_of(query):
+        return f"✓ {distance:.2f}\n{Path(file).stem}", RIGHT, "-"
+    return f"✗ {distance:.2f}\n{Path(file).stem}", WRONG, "--"
+
+
+def _ends(frame: pd.DataFrame | pd.Series, title: str) -> tuple[pd.DataFrame | pd.Series, str]:
+    """The first and last rows of a sorted frame, as many as can be labelled, and a title that says so."""
+    if len(frame) <= LABELLED:
+        return frame, title
+    half = LABELLED // 2
+    return pd.concat([frame[:half], frame[-half:]]), f"{title}: both ends of {len(frame)}"
+
+
+def _shortened(title: str) -> str:
+    """Every line of a title cut in its middle to what fits."""
+    half = TITLE // 2
+    lines = title.split("\n")
+    return "\n".join(f"{line[:half]}…{line[-half:]}" if len(line) > TITLE else line for line in lines)
 
 
 def _finish(figure: Figure) -> Figure:

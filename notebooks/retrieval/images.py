@@ -20,6 +20,14 @@ from tqdm import tqdm
 from retrieval.errors import RetrievalError, shown
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+# What phones write, where the optional package that reads it is installed: it turns pictures upright itself.
+HEIC_SUFFIXES = (".heic", ".heif")
+with suppress(ImportError):
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    FORMATS, SUFFIXES = (*FORMATS, "HEIF"), (*SUFFIXES, *HEIC_SUFFIXES)
 FILE_BYTES = 256 * 2**20
 # The shorter side down to which a JPEG is decoded at a fraction of its size.
 SHORTER_SIDE = 1024

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from retrieval import audit, feedback
 from retrieval.artifacts import open_store
 from retrieval.comparison import MEASURES, compare, intervals, query_table
-from retrieval.dataset import category_of
+from retrieval.dataset import category_of, need_categories
 from retrieval.errors import RetrievalError
 from retrieval.fusion import l2_normalise
 from retrieval.metrics import Scores, evaluate
@@ -159,6 +159,7 @@ def _feedback(
 def _main() -> None:
     settings = read_settings()
     store = open_store(settings)
+    need_categories(store.load("dataset.json"))
     vectors = store.load("mobilenetv2_all.npy")
     inspection = audit.from_json(store.load("images.json"))
     groups = audit.duplicate_groups(inspection.files, audit.duplicate_pairs(inspection))

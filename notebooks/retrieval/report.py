@@ -15,7 +15,8 @@ import pandas as pd
 
 from retrieval.artifacts import Store, open_store
 from retrieval.comparison import intervals
-from retrieval.errors import RetrievalError
+from retrieval.dataset import need_categories
+from retrieval.errors import NoCategoriesError, RetrievalError
 from retrieval.metrics import CUTOFFS
 from retrieval.settings import read_settings
 from retrieval.storage import write_atomically
@@ -231,6 +232,7 @@ def _main(arguments: list[str]) -> None:
     store = open_store(read_settings())
     results, problems = read_results(store)
     if not results:
+        need_categories(store.load("dataset.json"))
         raise RetrievalError(problems[0])
     table = summary(results, load_reported())
     print(to_text(table), "", caption(results), *problems, sep="\n")
@@ -243,5 +245,7 @@ def _main(arguments: list[str]) -> None:
 if __name__ == "__main__":
     try:
         _main(sys.argv[1:])
+    except NoCategoriesError as error:
+        print(f"no table: {error}; `make query IMAGE=photo.jpg` finds the images nearest to any")
     except RetrievalError as error:
         sys.exit(str(error))

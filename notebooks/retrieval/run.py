@@ -21,7 +21,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbconvert import HTMLExporter
 
-from retrieval.errors import RetrievalError
+from retrieval.errors import NoCategoriesError, RetrievalError
 from retrieval.locking import locked, note
 from retrieval.settings import read_settings
 from retrieval.storage import remove_temporary_files, write_atomically
@@ -59,6 +59,7 @@ def run(notebook: Path, folder: Path, lock: TextIO) -> None:
 
     Raises:
         RetrievalError: a cell raised one, or the kernel died; nothing is written.
+        NoCategoriesError: likewise, of a notebook that needs categories.
         CellExecutionError: a cell raised anything else; nothing is written.
         KeyboardInterrupt: once the kernel is shut down; nothing is written.
     """
@@ -94,6 +95,8 @@ def execute(notebook: Path, lock: TextIO) -> nbformat.NotebookNode:
             _run_cells(client, cwd=str(notebook.parent), stderr=DEVNULL, pass_fds=(lock.fileno(), lifeline))
         )
     except CellExecutionError as error:
+        if error.ename == NoCategoriesError.__name__:
+            raise NoCategoriesError(f"{notebook.stem} skipped: {error.evalue}") from None
         if error.ename != RetrievalError.__name__:
             raise
         raise RetrievalError(f"{notebook.stem} stopped: {error.evalue}") from None
@@ -162,7 +165,10 @@ def main(notebooks: list[str]) -> int:
         with locked(artifacts, "run", "starting") as lock:
             remove_temporary_files(artifacts)
             for notebook in notebooks:
-                run(Path(notebook).resolve(), artifacts / "notebooks", lock)
+                try:
+                    run(Path(notebook).resolve(), artifacts / "notebooks", lock)
+                except NoCategoriesError as error:
+                    print(error)
     except (RetrievalError, CellExecutionError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -20,6 +20,7 @@ import pandas as pd
 from retrieval import features, training
 from retrieval.artifacts import PARTS, Store, open_store
 from retrieval.comparison import compare, intervals, query_table
+from retrieval.dataset import need_categories
 from retrieval.encoders import freeze_batch_normalisation, halfway
 from retrieval.errors import RetrievalError
 from retrieval.extraction import SIZE, extract, to_embedding
@@ -122,6 +123,7 @@ def _score(
 def _main() -> None:
     settings = read_settings()
     store = open_store(settings)
+    need_categories(store.load("dataset.json"))
     rows = {}
     for draw in DRAWS:
         print(f"draw {draw}: held out {', '.join(hold_out(store.categories('train'), draw=draw))}")
