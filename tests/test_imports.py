@@ -11,7 +11,7 @@ import pytest
 import tiny
 
 PACKAGE = Path(__file__).resolve().parents[1] / "notebooks"
-LIGHT = ("metrics", "search", "fusion", "feedback", "artifacts", "dataset", "figures", "extraction")
+LIGHT = ("metrics", "search", "fusion", "feedback", "artifacts", "dataset", "figures", "extraction", "query")
 
 
 def python(code: str) -> str:

@@ -27,6 +27,7 @@ case "$2" in
   retrieval.run) test "$3" != "$FAIL" && mkdir -p "$ARTIFACTS/notebooks" &&
     touch "$ARTIFACTS/notebooks/${3##*/}" ;;
   pip) test -z "$FAIL" ;;
+  retrieval.query) echo "$IMAGE; $K; $FEATURES" >> log ;;
 esac
 """
 
@@ -113,6 +114,11 @@ def test_results_can_go_elsewhere(project: Path) -> None:
     assert "holds a space" in make(project, "ARTIFACTS=a b").stderr
 
 
+def test_a_query_runs_no_notebook(project: Path) -> None:
+    assert make(project, "query", "IMAGE=~/my $$1.jpg", "K=3", FEATURES="mobilenetv2").returncode == 0
+    assert (project / "log").read_text().splitlines() == ["retrieval.query ", "~/my $1.jpg; 3; mobilenetv2"]
+
+
 def test_a_failed_notebook_stops_make_which_goes_on_there(project: Path) -> None:
     assert make(project, FAIL=f"notebooks/{STEPS[2]}.ipynb").returncode == 2
     assert steps_run(project) == STEPS[:3]
@@ -160,6 +166,6 @@ def test_clean_keeps_the_readme(project: Path) -> None:
 def test_help_lists_every_target_and_setting(project: Path) -> None:
     text = make(project, "help").stdout
     targets = re.search(r"\.PHONY: (.*) FORCE", (project / "Makefile").read_text()).group(1)
-    settings = "DATA SEED SPLIT EPOCHS WEIGHTS ARTIFACTS LOCKED PYTHON"
+    settings = "DATA SEED SPLIT EPOCHS WEIGHTS ARTIFACTS IMAGE K FEATURES LOCKED PYTHON"
     for word in f"{targets} {settings}".split():
         assert f"  {word} " in text

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +16,7 @@ import pandas as pd
 import pytest
 import tiny
 
-from retrieval import metrics, training, unseen
+from retrieval import fusion, metrics, query, search, training, unseen
 from retrieval.artifacts import PARTS, open_store, verify
 from retrieval.dataset import category_of
 from retrieval.settings import PROJECT, read_settings
@@ -147,10 +150,52 @@ def test_accuracy_can_be_recomputed_from_the_features(artifacts: Path, features:
     assert 0 <= low <= accuracy <= high <= 1
 
 
+def enter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the settings those of a folder."""
+    for name, value in tiny.environment(folder).items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize("features", query.FEATURES)
+def test_an_indexed_image_as_query_has_its_row_and_its_neighbours(folder, features, monkeypatch) -> None:
+    enter(folder, monkeypatch)
+    store = open_store(read_settings())
+    image = store.data / store.files("test")[1]
+    rows = {part: store.features(features, part) for part in ("train", "test")}
+    np.testing.assert_array_equal(query.encoder(store, features)(image), rows["test"][1])
+    answer = query.find(store, image, k=5, features=features, parts=("train",))
+    unit = [fusion.l2_normalise(rows["train"]), fusion.l2_normalise(rows["test"][[1]])]
+    distances, positions = search.nearest(*unit, 5)
+    assert answer.files == [store.files("train")[row] for row in positions[0]]
+    np.testing.assert_array_equal(answer.distances, distances[0])
+
+
+def test_images_without_categories_are_indexed_and_can_be_queried(tmp_path: Path) -> None:
+    tiny.prepare(tmp_path)
+    images = [image.rename(tmp_path / image.name) for image in tmp_path.glob("photos/**/*.png")]
+    shutil.rmtree(tmp_path / "photos")
+    (tmp_path / "photos").mkdir()
+    for image in images:
+        image.rename(tmp_path / "photos" / image.name)
+    done = tiny.run(*tiny.STEPS, folder=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    skipped = [line for line in done.stdout.splitlines() if " skipped: photos has not two category" in line]
+    assert [line.split()[0] for line in skipped] == tiny.STEPS[2:]
+    assert not any(verify(tmp_path / "artifacts").values())
+    asked = os.environ | tiny.environment(tmp_path) | {"IMAGE": str(tmp_path / "photos" / images[0].name)}
+    for module, line in (
+        ("query", f"   1     0.000  {images[0].name}"),
+        ("report", "no table: photos has not"),
+    ):
+        command = [sys.executable, "-m", f"retrieval.{module}"]
+        done = subprocess.run(command, env=asked, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "") and line in done.stdout
+
+
 def test_categories_can_be_held_out_of_training(folder: Path, tmp_path: Path, monkeypatch) -> None:
     shutil.copytree(folder / "artifacts", tmp_path / "artifacts")
-    for name, value in (tiny.environment(folder) | {"ARTIFACTS": str(tmp_path / "artifacts")}).items():
-        monkeypatch.setenv(name, value)
+    enter(folder, monkeypatch)
+    monkeypatch.setenv("ARTIFACTS", str(tmp_path / "artifacts"))
     trained, indexed = [], []
 
     def train(model, train_set, val_set, recipe, **options):

@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.spatial import KDTree
 
 INDEX_BLOCK, QUERY_BLOCK = 512, 4096  # rows that are compared at a time
 # Rows beyond the k nearest that the exact method looks at, to be sure of the k.
@@ -144,6 +143,9 @@ def _tree_candidates(index: np.ndarray, queries: np.ndarray, k: int) -> tuple[np
     Returns:
         Positions `[n_queries, >= k]` and distances `[n_queries]`.
     """
+    # Comparing with every row needs no SciPy, which takes longer to import than one query takes.
+    from scipy.spatial import KDTree
+
     tree = KDTree(index, leafsize=LEAF_SIZE)
     found = min(k + 1, len(index))
     # Where the index ends, the next row is at an infinite distance.

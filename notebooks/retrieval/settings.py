@@ -46,26 +46,32 @@ def read_settings() -> Settings:
     Raises:
         RetrievalError: a value is not one of those that make sense.
     """
-    data = os.environ.get("DATA") or ("data/mammals" if _path("data/mammals").is_dir() else "data/sample")
+    data = os.environ.get("DATA") or ("data/mammals" if path_of("data/mammals").is_dir() else "data/sample")
     split = os.environ.get("SPLIT") or "grouped"
     if split not in SPLITS:
         raise RetrievalError(f"SPLIT={split} is unknown: use {' or '.join(SPLITS)}")
     weights = os.environ.get("WEIGHTS", "")
     return Settings(
-        data=_path(data),
-        seed=_whole_number("SEED", default=0, least=0),
+        data=path_of(data),
+        seed=whole_number("SEED", default=0, least=0),
         split=split,
-        epochs=_whole_number("EPOCHS", default=None, least=1),
-        weights=weights if weights in ("", "imagenet") else str(_path(weights)),
-        artifacts=_path(os.environ.get("ARTIFACTS") or "artifacts"),
+        epochs=whole_number("EPOCHS", default=None, least=1),
+        weights=weights if weights in ("", "imagenet") else str(path_of(weights)),
+        artifacts=path_of(os.environ.get("ARTIFACTS") or "artifacts"),
     )
 
 
-def _path(text: str) -> Path:
+def path_of(text: str) -> Path:
+    """A path as a user writes it: `~` is their home, and a relative one starts from the project's folder."""
     return (PROJECT / Path(text).expanduser()).resolve()
 
 
-def _whole_number(name: str, *, default: int | None, least: int) -> int | None:
+def whole_number(name: str, *, default: int | None, least: int) -> int | None:
+    """A setting that is a number; `default` where it is not set.
+
+    Raises:
+        RetrievalError: it is no whole number from `least` to 2**32 - 1.
+    """
     text = os.environ.get(name)
     if not text:
         return default

@@ -1,0 +1,182 @@
+"""Queries by any picture, and what is called unlike the index: query.py and novelty.py."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+from PIL import Image
+
+from retrieval import encoders, extraction, features, fusion, novelty, query
+from retrieval.artifacts import PARTS, Store, open_store
+from retrieval.errors import RetrievalError
+from retrieval.settings import read_settings
+from retrieval.splitting import index_maps
+
+SIZES = [24, 32]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images, and what notebooks would have written of them with a small untrained encoder."""
+    folder = tmp_path_factory.mktemp("project")
+    tiny.draw(folder / "photos")
+    with pytest.MonkeyPatch.context() as patch:
+        store = opened(folder, patch)
+    files = sorted(path.relative_to(folder / "photos").as_posix() for path in folder.rglob("*.png"))
+    parts = np.array(PARTS)[np.minimum(np.arange(len(files)) % 5, 2)]
+    for name, content in index_maps(files, parts, np.arange(len(files))).items():
+        store.save(name, content)
+    store.save("mobilenetv2.tflite", features.convert(encoders.siamese_cnn(seed=0)))
+    store.save("siamese_cnn.tflite", features.convert(encoders.siamese_cnn(seed=1)))
+    describe = {
+        "mobilenetv2": extraction.to_features(store.load("mobilenetv2.tflite")),
+        "siamese_cnn": extraction.to_embedding(store.load("siamese_cnn.tflite"), sizes=SIZES),
+    }
+    for name, function in describe.items():
+        for part in PARTS:
+            rows = np.stack([function(folder / "photos" / file) for file in store.files(part)])
+            needs = [f"{name}.tflite", f"{part}_index_file.json"]
+            store.save(f"{name}_{part}.npy", rows, needs=needs, settings={"sizes": SIZES})
+        novelty.calibrate(store, name)
+    return folder
+
+
+def opened(folder: Path, patch: pytest.MonkeyPatch) -> Store:
+    patch.setenv("DATA", str(folder / "photos"))
+    patch.setenv("ARTIFACTS", str(folder / "artifacts"))
+    patch.delenv("WEIGHTS", raising=False)
+    return open_store(read_settings())
+
+
+@pytest.fixture
+def store(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    return opened(folder, monkeypatch)
+
+
+def command(folder: Path, **settings: str) -> subprocess.CompletedProcess:
+    environment = os.environ | tiny.environment(folder) | {"WEIGHTS": ""} | settings
+    return subprocess.run(
+        [sys.executable, "-m", "retrieval.query"], env=environment, capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize("name", ["mobilenetv2", "siamese_cnn"])
+def test_an_indexed_image_gets_the_row_it_has(store: Store, name: str) -> None:
+    row = query.encoder(store, name)(store.data / store.files("test")[0])
+    np.testing.assert_array_equal(row, store.features(name, "test")[0])
+
+
+@pytest.mark.parametrize("name", ["mobilenetv2", "siamese_cnn"])
+@pytest.mark.parametrize("parts", [PARTS, ("train",)])
+def test_the_nearest_are_those_at_unit_length(store: Store, name: str, parts: tuple[str, ...]) -> None:
+    answer = query.find(store, store.data / store.files("test")[3], k=7, features=name, parts=parts)
+    rows = fusion.l2_normalise(np.concatenate([store.features(name, part) for part in parts]))
+    distances = np.linalg.norm(rows - fusion.l2_normalise(store.features(name, "test")[[3]]), axis=1)
+    order = np.argsort(distances, kind="stable")[:7]
+    assert answer.files == [[file for part in parts for file in store.files(part)][row] for row in order]
+    np.testing.assert_allclose(answer.distances, distances[order], atol=1e-6)
+    if parts == PARTS:
+        assert answer.files[0] == store.files("test")[3] and answer.distances[0] < 1e-6
+
+
+def test_a_picture_from_elsewhere_is_called_unlike_anything(store: Store, tmp_path: Path) -> None:
+    checks = np.indices((64, 64)).sum(axis=0) % 2 * 255
+    Image.fromarray(checks.astype(np.uint8)).save(tmp_path / "checks.png")
+    answer = query.find(store, tmp_path / "checks.png", features="siamese_cnn")
+    assert answer.unlike and answer.nearer == 1
+    assert "like nothing in the index: farther" in str(answer) and "100.0% of" in str(answer)
+    known = query.find(store, store.data / store.files("val")[0], features="siamese_cnn")
+    assert not known.unlike and known.nearer == 0 and "like images of the index" in str(known)
+
+
+def test_the_limit_leaves_out_the_farthest_twentieth_of_validation(store: Store) -> None:
+    usual = novelty.calibrate(store, "siamese_cnn")
+    train, val = (store.features("siamese_cnn", part) for part in ("train", "val"))
+    expected = np.linalg.norm(val[:, np.newaxis].astype(float) - train, axis=2).min(axis=1)
+    np.testing.assert_allclose(usual, np.sort(expected), atol=1e-6)
+    assert 0 < (expected > novelty.limit(usual)).mean() <= 0.05 + 1 / len(val)
+
+
+def test_a_category_left_out_is_not_found_in_itself() -> None:
+    index, categories = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]), np.array(["a", "b", "c"])
+    found = novelty.to_other_categories(index, 3 * index, categories, categories)
+    np.testing.assert_allclose(found, np.sqrt(2))
+
+
+def test_pictures_unlike_photographs_are_of_every_kind(store: Store, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(novelty, "PICTURES", 3)
+    described = []
+    for name, drawings in (("first", True), ("second", False)):
+        (tmp_path / name).mkdir()
+        describe = extraction.to_embedding(store.load("siamese_cnn.tflite"), sizes=[16])
+        described.append(novelty.describe_unlike(describe, tmp_path / name, drawings=drawings, seed=5))
+    assert list(described[0]) == [*described[1], "drawings"]
+    for kind, rows in described[1].items():
+        assert rows.shape == (3, 128) and len(np.unique(rows, axis=0)) > 1
+        np.testing.assert_array_equal(rows, described[0][kind])
+    with Image.open(tmp_path / "first" / "plain colours" / "0.png") as image:
+        assert len(image.getcolors()) == 1
+
+
+def test_the_default_is_the_best_that_is_there(
+    store: Store, folder: Path, tmp_path: Path, monkeypatch
+) -> None:
+    image = store.data / store.files("test")[0]
+    assert query.find(store, image).features == "mobilenetv2"
+    shutil.copytree(folder / "artifacts", tmp_path / "artifacts")
+    (tmp_path / "artifacts" / "mobilenetv2_novelty.npy").unlink()
+    monkeypatch.setenv("ARTIFACTS", str(tmp_path / "artifacts"))
+    assert query.find(open_store(read_settings()), image).features == "siamese_cnn"
+
+
+def test_one_call_prints_and_draws(store: Store, capsys: pytest.CaptureFixture) -> None:
+    figure = query.show(store.data / store.files("val")[0], k=7)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["rank", "distance", "file"] and len(lines) == 9
+    assert lines[1].split() == ["1", "0.000", store.files("val")[0]]
+    titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
+    assert len(titles) == 8 and not any(mark in title for title in titles for mark in "✓✗")
+
+
+def test_the_command_writes_a_picture_and_opens_none_without_a_terminal(folder: Path, tmp_path: Path) -> None:
+    image = tmp_path / "Ferien 2019 狐.v2.png"
+    shutil.copy(next((folder / "photos").rglob("*.png")), image)
+    done = command(folder, IMAGE=str(image), K="200", DISPLAY=":0")
+    assert (done.returncode, done.stderr) == (0, "")
+    # More than there are: all of them.
+    assert len(done.stdout.splitlines()) == tiny.IMAGES * len(tiny.COLOURS) + 3
+    with Image.open(folder / "artifacts" / "figures" / "query.png") as picture:
+        assert min(picture.size) > 300
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({}, "no IMAGE is named: make query IMAGE=photo.jpg"),
+        ({"IMAGE": "/nowhere.jpg"}, "/nowhere.jpg cannot be read (No such file or directory)"),
+        ({"IMAGE": __file__}, "test_query.py cannot be read (not an image)"),
+        ({"IMAGE": __file__, "K": "none"}, "K=none is not a whole number from 1"),
+        ({"IMAGE": __file__, "FEATURES": "fused"}, "use proxy_mobilenetv2, siamese_mobilenetv2, imagenet"),
+        (
+            {"IMAGE": __file__, "FEATURES": "proxy_mobilenetv2"},
+            "proxy_mobilenetv2_train.npy is missing: run notebook 03_siamese_encoders or `make`",
+        ),
+        ({"IMAGE": __file__, "ARTIFACTS": "/nowhere"}, "is missing: run notebook 02_mobilenetv2_features"),
+    ],
+)
+def test_what_cannot_be_answered_is_said_in_one_line(folder: Path, settings: dict, message: str) -> None:
+    done = command(folder, **settings)
+    assert done.returncode == 1 and done.stdout == ""
+    assert message in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_unknown_features_are_an_error(store: Store) -> None:
+    with pytest.raises(RetrievalError, match="FEATURES=colour"):
+        query.find(store, store.data / store.files("val")[0], features="colour")
