@@ -217,10 +217,21 @@ class _Extractor:
 
 @contextmanager
 def _cluster(address: str | None) -> Iterator[None]:
-    """Ray without its log. Its machines are sent this package, so that only libraries have to be there."""
-    if ray.is_initialized():
+    """Ray: the one that this process has joined, or one for so long. What actors raise is raised here."""
+    joined = ray.is_initialized()
+    if not joined:
+        _join(address)
+    try:
         yield
-        return
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None
+    finally:
+        if not joined:
+            ray.shutdown()
+
+
+def _join(address: str | None) -> None:
+    """Starts Ray without its log. Its machines are sent this package: only libraries have to be there."""
     own = {} if address else {"include_dashboard": False, "object_store_memory": OBJECT_STORE}
     package = {"py_modules": [str(Path(__file__).parent)]}
     try:
@@ -231,12 +242,6 @@ def _cluster(address: str | None) -> Iterator[None]:
         ) from None
     logging.getLogger("ray.data").setLevel("ERROR")
     ray.data.DataContext.get_current().enable_progress_bars = False
-    try:
-        yield
-    except ray.exceptions.RayTaskError as error:
-        raise error.cause from None
-    finally:
-        ray.shutdown()
 
 
 def _check_encoder(features: str, describe: Describe) -> int:
