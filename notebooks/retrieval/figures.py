@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -51,12 +52,21 @@ plt.rcParams["font.family"] = [
     *(font for font in WIDER_FONTS if font in fontManager.get_font_names()),
 ]
 warnings.filterwarnings("ignore", "Glyph .* missing from font")
+# As TrueType, the text of a PDF can be searched and edited.
+plt.rcParams["pdf.fonttype"] = 42
 RESULTS_PER_LINE = 5
 
 
 def save(figure: Figure, path: Path) -> Figure:
-    """Writes a figure as its suffix says, and returns it for showing."""
-    write_atomically(path, lambda file: figure.savefig(file, dpi=150, bbox_inches="tight"))
+    """Writes a figure as PNG and, beside it, as PDF for print, and returns it for showing.
+
+    Lines and text of the PDF are vectors; its images have 100 pixels an inch, which is what thumbnails
+    have.
+    """
+    write_atomically(path, partial(figure.savefig, dpi=150, bbox_inches="tight"))
+    # Without its date, the same figure is the same PDF.
+    to_pdf = partial(figure.savefig, dpi=100, bbox_inches="tight", metadata={"CreationDate": None})
+    write_atomically(path.with_suffix(".pdf"), to_pdf)
     return figure
 
 
