@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrieval.comparison import MEASURES, ablation, compare, intervals, query_table
+from retrieval.comparison import MEASURES, ablation, compare, confusion_shares, intervals, query_table
 from retrieval.metrics import Scores
 
 QUERIES = 400
@@ -83,3 +83,12 @@ def test_an_ablation_compares_every_step_with_the_one_it_builds_on() -> None:
     assert steps["ANMRR verdict"].tolist()[1:] == ["better", "worse"]
     assert steps["P@3 verdict"].tolist()[1:] == ["no difference"] * 2
     assert steps.loc["start"].filter(like="difference").isna().all()
+
+
+def test_confusion_shares_leave_out_what_is_rare_in_every_row() -> None:
+    counts = pd.DataFrame(
+        {"cat": [90, 2, 0], "dog": [10, 97, 5], "yak": [0, 1, 95]}, index=["cat", "dog", "yak"]
+    )
+    shares = confusion_shares(counts, ["dog", "cat"])
+    assert shares.index.tolist() == ["dog", "cat"] and shares.columns.tolist() == ["cat", "dog"]
+    np.testing.assert_allclose(shares, [[0.02, 0.97], [0.9, 0.1]])

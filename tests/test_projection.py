@@ -5,7 +5,7 @@ import pytest
 import scipy.linalg
 
 from retrieval.fusion import l2_normalise
-from retrieval.projection import discriminant
+from retrieval.projection import discriminant, plane
 
 
 def clusters(seed: int, noise: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -60,3 +60,17 @@ def test_distances_are_those_of_fishers_criterion(shrinkage):
     projected = discriminant(shrinkage=shrinkage).fit(features, categories).transform(features)
     # The sign of a direction is arbitrary.
     np.testing.assert_allclose(np.abs(projected), np.abs(l2_normalise(unit @ vectors)), atol=1e-3)
+
+
+def test_neighbours_stay_neighbours_on_the_plane():
+    features, categories = clusters(0, noise=0.1)
+    points = plane(features, seed=0)
+    distances = np.linalg.norm(points[:, np.newaxis] - points, axis=2) + np.diag([np.inf] * len(points))
+    assert (categories[distances.argmin(axis=1)] == categories).mean() > 0.95
+    assert (points == plane(features, seed=0)).all()
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (4, 1)])
+def test_two_images_and_one_dimension_have_a_place_on_the_plane(shape: tuple[int, int]):
+    points = plane(np.random.default_rng(0).normal(size=shape).astype(np.float32), seed=0)
+    assert points.shape == (shape[0], 2) and np.isfinite(points).all() and np.ptp(points) > 0

@@ -91,3 +91,18 @@ def ablation(tables: Mapping[str, pd.DataFrame], against: Mapping[str, str], *, 
             row |= {f"{measure} {part}": value for (measure, part), value in compared.stack().items()}
         rows[step] = row
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("step")
+
+
+def confusion_shares(counts: pd.DataFrame, queried: Sequence[str], *, least: float = 0.03) -> pd.DataFrame:
+    """What was retrieved for queries of some categories, without what is rare for all of them.
+
+    Args:
+        counts: as `metrics.confusion`.
+        queried: the categories to look at.
+        least: share that a column has to reach in one row at least, in [0, 1].
+
+    Returns:
+        Shares of the images retrieved, in [0, 1]: rows as `queried`, columns as in `counts`.
+    """
+    shares = counts.loc[queried].div(counts.loc[queried].sum(axis=1), axis=0)
+    return shares.loc[:, (shares >= least).any()]
