@@ -53,8 +53,8 @@ lab: $(INSTALLED)  ## open the notebooks in Jupyter
 query: $(INSTALLED)  ## find the images nearest to IMAGE: a table, and figures/query.png beside the artifacts
 	@$(VENV) -m retrieval.query
 
-report: $(INSTALLED)  ## print the table and write report.html beside the artifacts
-	@$(VENV) -m retrieval.report --html
+report: $(INSTALLED)  ## print the table and write report.html, one file to send, beside the artifacts
+	@$(VENV) -m retrieval.page
 
 verify: $(INSTALLED)  ## check every artifact against the manifest
 	@$(VENV) -m retrieval.artifacts

@@ -6,6 +6,7 @@ import logging
 import stat
 import struct
 import warnings
+from base64 import b64encode
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -89,6 +90,13 @@ def load_images(root: Path, files: Sequence[str], size: int) -> np.ndarray:
         for row, image in enumerate(tqdm(decoded, "decoding", len(files), unit="image")):
             images[row] = image
     return images
+
+
+def data_uri(image: np.ndarray) -> str:
+    """An image, uint8 `[height, width, 3]`, as a JPEG within a text, as `src` of HTML's <img>."""
+    content = BytesIO()
+    Image.fromarray(image).save(content, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + b64encode(content.getvalue()).decode()
 
 
 def read_image(source: Path | bytes) -> tuple[Image.Image, bytes]:

@@ -1,12 +1,11 @@
-"""Results beside the reported figures; the table that ends a run is `python -m retrieval.report [--html]`."""
+"""Results beside the reported figures; the table that ends a run is `python -m retrieval.report`."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from retrieval.dataset import need_categories
 from retrieval.errors import NoCategoriesError, RetrievalError
 from retrieval.metrics import CUTOFFS
 from retrieval.settings import read_settings
-from retrieval.storage import write_atomically
 
 METHODS = {
     "mobilenetv2": "MobileNetV2",
@@ -38,7 +36,6 @@ BEYOND = {
 K = 3  # the original's accuracy is precision at this many retrieved images
 SHOWN = 5  # best and worst categories, as many as the original shows
 ACCURACY, ANMRR = f"accuracy (P@{K}), %", "ANMRR"
-STYLE = "body{font:16px sans-serif;margin:2em auto;max-width:60em}th,td{padding:.2em .8em;text-align:right}"
 
 # `results/<features>.json`, as `result` builds it.
 Result = Mapping[str, Any]
@@ -103,13 +100,12 @@ def summary(results: Mapping[str, Result], reported: Mapping[str, Any]) -> pd.Da
         reported: as `load_reported`; a method that it does not know gets NaN.
 
     Returns:
-        One row per method, in the order of `METHODS`, then of `BEYOND`, then by name. Columns (measure,
+        One row per method, as `ordered`. Columns (measure,
         "reported" | "reproduced" | "low" | "high" | "difference"), low and high being the ends of the
         95 % interval of what was reproduced; without "reported" and "difference" where the data are not the
         original's.
     """
-    known = METHODS | BEYOND
-    order = [name for name in known if name in results] + sorted(set(results) - set(known))
+    order = ordered(results)
     columns = {}
     for measure, key, unit in ((ACCURACY, "accuracy", 100), (ANMRR, "anmrr", 1)):
         theirs = pd.Series([reported["methods"].get(name, {}).get(key) for name in order], dtype=float) * unit
@@ -121,10 +117,16 @@ def summary(results: Mapping[str, Result], reported: Mapping[str, Any]) -> pd.Da
             columns[measure, side] = pd.Series(ends_of, dtype=float) * unit
         columns[measure, "difference"] = ours - theirs
     table = pd.DataFrame(columns)
-    table.index = pd.Index([_title(name) for name in order], name="method")
-    if _is_comparable(results):
+    table.index = pd.Index([title(name) for name in order], name="method")
+    if is_comparable(results):
         return table
     return table.drop(columns=["reported", "difference"], level=1)
+
+
+def ordered(names: Iterable[str]) -> list[str]:
+    """Names of features in the order of `METHODS`, then of `BEYOND`, then by name."""
+    known, names = METHODS | BEYOND, set(names)
+    return [name for name in known if name in names] + sorted(names - set(known))
 
 
 def ends(table: pd.DataFrame) -> pd.DataFrame:
@@ -143,7 +145,7 @@ def caption(results: Mapping[str, Result]) -> str:
     )
     if first.get("epochs"):
         line += f"; EPOCHS={first['epochs']}"
-    return line if _is_comparable(results) else f"{line}; other images than the original's: no comparison"
+    return line if is_comparable(results) else f"{line}; other images than the original's: no comparison"
 
 
 def shown_pairs(reported: Mapping[str, Any], vectors: Mapping[str, np.ndarray]) -> pd.DataFrame:
@@ -181,44 +183,18 @@ def read_results(store: Store) -> tuple[dict[str, Result], list[str]]:
     return results, problems
 
 
-def to_text(table: pd.DataFrame) -> str:
-    """The summary for a terminal: accuracy to 2 digits, ANMRR to 3, differences with their sign.
-
-    "low" and "high" are the ends of 95 % intervals.
-    """
-    return _rounded(table).to_string()
-
-
-def to_html(table: pd.DataFrame, results: Mapping[str, Result]) -> str:
-    """A page with the summary, what it belongs to, and each method's best and worst categories."""
-    parts = [
-        "<h1>Image retrieval</h1>",
-        f"<p>{escape(caption(results))}</p>",
-        _rounded(table).to_html(border=0),
-    ]
-    for name, values in results.items():
-        parts.append(f"<h2>{escape(_title(name))}</h2>")
-        for heading, key in (("Best", "best_categories"), ("Worst", "worst_categories")):
-            rows = pd.DataFrame(values[key]).to_html(border=0, index=False, float_format="{:.2f}".format)
-            parts.append(f"<h3>{heading} categories by F1</h3>{rows}")
-    head = f'<!doctype html><meta charset="utf-8"><title>Image retrieval</title><style>{STYLE}</style>'
-    return "\n".join([head, *parts, ""])
-
-
-def _is_comparable(results: Mapping[str, Result]) -> bool:
+def is_comparable(results: Mapping[str, Result]) -> bool:
+    """Whether all results are of the images that the reported figures were measured on."""
     return all(values["data"]["comparable"] for values in results.values())
 
 
-def _title(name: str) -> str:
+def title(name: str) -> str:
+    """What a method is called, by the name of its features."""
     return (METHODS | BEYOND).get(name, name.replace("_", " "))
 
 
-def _records(categories: pd.DataFrame) -> list[dict[str, Any]]:
-    figures = categories[["precision", "recall", "f1"]].astype(float)
-    return figures.rename_axis("category").reset_index().to_dict("records")
-
-
-def _rounded(table: pd.DataFrame) -> pd.DataFrame:
+def rounded(table: pd.DataFrame) -> pd.DataFrame:
+    """The summary as text: accuracy to 2 digits, ANMRR to 3, differences with their sign, "" for NaN."""
     text = table.astype(object)
     for measure, kind in table.columns:
         digits = f"{'+' if kind == 'difference' else ''}.{2 if measure == ACCURACY else 3}f"
@@ -228,23 +204,33 @@ def _rounded(table: pd.DataFrame) -> pd.DataFrame:
     return text
 
 
-def _main(arguments: list[str]) -> None:
-    store = open_store(read_settings())
+def to_text(table: pd.DataFrame) -> str:
+    """The summary for a terminal, as `rounded`; "low" and "high" are the ends of 95 % intervals."""
+    return rounded(table).to_string()
+
+
+def show(store: Store) -> tuple[dict[str, Result], list[str]]:
+    """Prints the table and what is missing from it, and returns `read_results`.
+
+    Raises:
+        RetrievalError: there is no result at all; names the notebook to run.
+    """
     results, problems = read_results(store)
     if not results:
         need_categories(store.load("dataset.json"))
         raise RetrievalError(problems[0])
-    table = summary(results, load_reported())
-    print(to_text(table), "", caption(results), *problems, sep="\n")
-    if "--html" in arguments:
-        page = store.folder / "report.html"
-        write_atomically(page, lambda file: file.write_text(to_html(table, results), "utf-8"))
-        print(page)
+    print(to_text(summary(results, load_reported())), "", caption(results), *problems, sep="\n")
+    return results, problems
+
+
+def _records(categories: pd.DataFrame) -> list[dict[str, Any]]:
+    figures = categories[["precision", "recall", "f1"]].astype(float)
+    return figures.rename_axis("category").reset_index().to_dict("records")
 
 
 if __name__ == "__main__":
     try:
-        _main(sys.argv[1:])
+        show(open_store(read_settings()))
     except NoCategoriesError as error:
         print(f"no table: {error}; `make query IMAGE=photo.jpg` finds the images nearest to any")
     except RetrievalError as error:

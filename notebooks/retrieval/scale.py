@@ -88,9 +88,11 @@ def extract(
         pool = ray.data.ActorPoolStrategy(size=actors)
         names = ray.data.from_items(todo, override_num_blocks=min(len(todo), BLOCKS))
         arguments = (packed, features, dim, ray.put(load))
-        for _ in names.map_batches(
+        for row in names.map_batches(
             _Extractor, fn_constructor_args=arguments, batch_size=1, num_cpus=1, compute=pool
         ).iter_rows():
+            if row["fault"]:
+                raise RetrievalError(row["fault"])
             progress.update()
 
 
@@ -196,9 +198,12 @@ class _Extractor:
         self.packed, self.features, self.dim, self.describe = packed, features, dim, ray.get(load)()
 
     def __call__(self, names: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        (shard,) = names["item"]
-        write_shard(self.features, shard, features_schema(self.dim), self._batches(shard))
-        return names
+        (shard,), fault = names["item"], ""
+        try:
+            write_shard(self.features, shard, features_schema(self.dim), self._batches(shard))
+        except RetrievalError as error:  # of which Ray would pass on nothing but a text among others
+            fault = str(error)
+        return {"fault": np.array([fault])}
 
     def _batches(self, shard: str) -> Iterator[pa.RecordBatch]:
         for batch in read_shard(self.packed, shard):
@@ -217,14 +222,12 @@ class _Extractor:
 
 @contextmanager
 def _cluster(address: str | None) -> Iterator[None]:
-    """Ray: the one that this process has joined, or one for so long. What actors raise is raised here."""
+    """Ray: the one that this process has joined, or one for so long."""
     joined = ray.is_initialized()
     if not joined:
         _join(address)
     try:
         yield
-    except ray.exceptions.RayTaskError as error:
-        raise error.cause from None
     finally:
         if not joined:
             ray.shutdown()

@@ -1,0 +1,149 @@
+"""The report to send, one HTML file that needs no other: `python -m retrieval.page`, or `make report`.
+
+Jinja fills it into `page.html` and escapes every name: a folder may be called <script>.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+
+from retrieval import feature_map, metrics, report
+from retrieval.artifacts import Store, open_store
+from retrieval.comparison import confusion_shares
+from retrieval.errors import NoCategoriesError, RetrievalError
+from retrieval.images import data_uri, load_images
+from retrieval.search import nearest
+from retrieval.settings import read_settings
+from retrieval.storage import write_atomically
+
+REFERENCE = "mobilenetv2"  # what the best method is shown beside
+NEIGHBOURS = 5  # that are shown of a query
+QUERIES = 2  # that are shown of the best answered, and as many of the worst
+PICTURE = 112  # pixels a side
+
+# Distances and positions by `<features>`, as `search.nearest` finds them.
+Found = Mapping[str, tuple[np.ndarray, np.ndarray]]
+
+
+def render(
+    results: Mapping[str, report.Result],
+    problems: Sequence[str] = (),
+    closeup: Mapping[str, Any] | None = None,
+) -> str:
+    """The page as HTML.
+
+    Args:
+        results: by `<features>`, one at least.
+        problems: lines about what is missing.
+        closeup: as `look_closely`; without it, the page has the figures of whole methods only.
+    """
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(Path(__file__).with_name("page.html").read_text("utf-8"))
+    reported = report.load_reported()
+    table = report.rounded(report.summary(results, reported))
+    return template.render(
+        caption=report.caption(results),
+        measures={measure: table[measure].to_dict("index") for measure in (report.ACCURACY, report.ANMRR)},
+        comparable=report.is_comparable(results),
+        source=reported["source"],
+        results={report.title(name): results[name] for name in report.ordered(results)},
+        k=report.K,
+        problems=problems,
+        closeup=closeup,
+    )
+
+
+def look_closely(
+    store: Store, root: Path, results: Mapping[str, report.Result], *, seed: int
+) -> dict[str, Any]:
+    """What the method of the highest precision@3 confuses, some queries, and its features on a map.
+
+    Args:
+        store: that holds its features and those of MobileNetV2.
+        root: folder of the data set.
+        results: by `<features>`, one at least.
+        seed: of what is drawn at random.
+
+    Returns:
+        What `page.html` needs for these.
+
+    Raises:
+        RetrievalError: features or images are missing, damaged or stale.
+    """
+    best = max(report.ordered(results), key=lambda name: results[name]["accuracy"])
+    found = {
+        name: nearest(store.features(name, "train"), store.features(name, "test"), NEIGHBOURS, method="exact")
+        for name in dict.fromkeys([best, REFERENCE])
+        if name in results
+    }
+    categories, files = store.categories("test"), np.array(store.files("test"))
+    counts = metrics.confusion(categories, store.categories("train")[found[best][1][:, : report.K]])
+    worst = [row["category"] for row in results[best]["worst_categories"]]
+    points, rows = feature_map.layout(store.features(best, "test"), seed=seed)
+    return {
+        "method": report.title(best),
+        "confusion": confusion_shares(counts, worst),
+        "queries": _queries(store, root, found, seed=seed),
+        "images": len(files),
+        "map": feature_map.drawing(points, files[rows].tolist(), categories[rows], root),
+        "categories": feature_map.in_words(counts, points, categories[rows]),
+    }
+
+
+def _queries(store: Store, root: Path, found: Found, *, seed: int) -> list[dict[str, Any]]:
+    """Some queries, each with its picture and what every method finds for it."""
+    drawn = _draw(store, next(iter(found.values()))[1], seed=seed)
+    queries = _pictures(store, root, "test", drawn)
+    for name, (distances, positions) in found.items():
+        pictures = iter(_pictures(store, root, "train", positions[drawn].ravel()))
+        for query, row in zip(queries, drawn, strict=True):
+            images = [next(pictures) | {"distance": distance} for distance in distances[row]]
+            query.setdefault("found", {})[report.title(name)] = images
+    return queries
+
+
+def _draw(store: Store, positions: np.ndarray, *, seed: int) -> np.ndarray:
+    """Rows of queries for which the most of what was found is right, then of those with the fewest."""
+    right = store.categories("train")[positions] == store.categories("test")[:, np.newaxis]
+    hits, rng = right.sum(axis=1), np.random.default_rng(seed)
+    pools = [np.flatnonzero(hits == count) for count in dict.fromkeys([hits.max(), hits.min()])]
+    return np.concatenate([rng.choice(pool, min(QUERIES, len(pool)), replace=False) for pool in pools])
+
+
+def _pictures(store: Store, root: Path, part: str, rows: np.ndarray) -> list[dict[str, Any]]:
+    files, categories = np.array(store.files(part))[rows].tolist(), store.categories(part)[rows].tolist()
+    return [
+        {"file": file, "category": category, "image": data_uri(image)}
+        for file, category, image in zip(files, categories, load_images(root, files, PICTURE), strict=True)
+    ]
+
+
+def _main() -> None:
+    settings = read_settings()
+    store = open_store(settings)
+    results, problems = report.show(store)
+    try:
+        closeup = look_closely(store, settings.data, results, seed=settings.seed)
+    except RetrievalError as error:
+        closeup, problems = None, [*problems, f"no confusions, queries and map: {error}"]
+        print(problems[-1])
+    path, page = store.folder / "report.html", render(results, problems, closeup)
+    write_atomically(path, lambda file: file.write_text(page, "utf-8"))
+    print(f"{path}: {len(page.encode()) / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    try:
+        _main()
+    except NoCategoriesError as error:
+        print(f"no report: {error}; `make query IMAGE=photo.jpg` finds the images nearest to any")
+    except RetrievalError as error:
+        sys.exit(str(error))
