@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -23,9 +24,12 @@ def rows(*measurements: tuple) -> pd.DataFrame:
 
 
 @pytest.fixture
-def settings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in tiny.environment(folder).items():
+def artifacts(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of what the notebooks wrote, in use."""
+    shutil.copytree(folder / "artifacts", tmp_path / "artifacts")
+    for name, value in (tiny.environment(folder) | {"ARTIFACTS": str(tmp_path / "artifacts")}).items():
         monkeypatch.setenv(name, value)
+    return tmp_path / "artifacts"
 
 
 def test_rounds_are_summed_up_and_growth_is_fitted() -> None:
@@ -61,7 +65,7 @@ def test_an_index_beyond_the_memory_is_left_out(monkeypatch: pytest.MonkeyPatch)
     assert bench.fitting("model.predict", (10**9,)) == [10**9]
 
 
-def test_everything_is_measured_and_written_down(folder: Path, settings, monkeypatch) -> None:
+def test_everything_is_measured_and_written_down(artifacts: Path, monkeypatch) -> None:
     monkeypatch.setattr(bench, "SIZES", SIZES)
     monkeypatch.setattr(bench, "ROUNDS", 1)
     monkeypatch.setattr(sys, "argv", ["bench"])
@@ -76,7 +80,7 @@ def test_everything_is_measured_and_written_down(folder: Path, settings, monkeyp
 
     monkeypatch.setattr(bench, "apart", here)
     bench.main()
-    content = json.loads((folder / "artifacts" / "bench.json").read_text("utf-8"))
+    content = json.loads((artifacts / "bench.json").read_text("utf-8"))
     assert {"machine", "data", "weights", "rows", "exponents", "ratios"} <= content.keys()
     assert content["ratios"].keys() == bench.RATIOS.keys() and all(content["ratios"].values())
     for row in content["rows"]:
@@ -84,7 +88,7 @@ def test_everything_is_measured_and_written_down(folder: Path, settings, monkeyp
     found = {row["what"]: row["recall"] for row in content["rows"] if row["what"].startswith("search")}
     assert found["search: exact"] == found["search: KD-tree"] == found["search: scikit-learn, brute"] == 1.0
     assert {row["size"] for row in content["rows"] if row["what"] == "extraction: this project"} == {4, 8}
-    assert (folder / "artifacts" / "figures" / "bench.png").stat().st_size > 10_000
+    assert (artifacts / "figures" / "bench.png").stat().st_size > 10_000
 
 
 def test_a_contender_that_fails_is_named(tmp_path: Path, monkeypatch) -> None:

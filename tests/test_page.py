@@ -276,7 +276,7 @@ def test_without_features_the_page_says_what_is_missing(project: Path, tmp_path:
 
 def test_without_results_one_line_says_what_to_run(tmp_path: Path) -> None:
     done = make_report(tmp_path)
-    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "run notebook 04" in done.stderr
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "run notebook 01" in done.stderr
 
 
 @pytest.fixture(scope="module")

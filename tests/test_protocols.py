@@ -83,7 +83,7 @@ def test_a_copy_of_a_judged_image_is_no_residual_find() -> None:
 
 
 def test_make_seeds_without_features_says_what_to_run(tmp_path: Path) -> None:
-    Store(tmp_path, {}).save("images.json", {"files": []})
+    Store(tmp_path, {}).save("dataset.json", {"name": "photographs", "categories": 2})
     done = subprocess.run(
         [sys.executable, "-m", "retrieval.protocols"],
         cwd=PROJECT / "notebooks",
