@@ -63,6 +63,17 @@ def test_an_index_beyond_the_memory_is_left_out(monkeypatch: pytest.MonkeyPatch)
     assert bench.fitting("KD-tree", (100, 800, 801, 3000)) == [100, 800]
     assert bench.fitting("exact", (100, 800, 801, 3000)) == [100, 800, 801]
     assert bench.fitting("model.predict", (10**9,)) == [10**9]
+    (line,) = bench.left_out({"growing index": (800, 3000), "search": (1,)})[:1]
+    assert line.startswith("growing index, exact: from 3,000 rows on")
+
+
+def test_a_contender_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "PACKAGES", {"FAISS, flat": "no_such_package"})
+    assert bench.left_out({"search": (1,)}) == [
+        "FAISS, flat: left out, install requirements-scale.txt to have it measured"
+    ]
+    monkeypatch.setattr(bench, "apart", lambda measured, contender, sizes: [{"contender": contender}])
+    assert "FAISS, flat" not in set(bench.run({"search": (1,)}, rounds=1).contender)
 
 
 def test_everything_is_measured_and_written_down(artifacts: Path, monkeypatch) -> None:

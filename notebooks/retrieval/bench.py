@@ -95,6 +95,18 @@ def fitting(contender: str, sizes: Sequence[int]) -> list[int]:
     return [size for size in sizes if size * DIMENSIONS * BYTES.get(contender, 0) <= SHARE * _memory()]
 
 
+def left_out(sizes: Mapping[str, Sequence[int]]) -> list[str]:
+    """What `run` will not measure, and why: a line for each contender."""
+    lines = []
+    for measured, contender in [(kind, name) for kind in sizes for name in CONTENDERS[kind]]:
+        too_large = sorted(set(sizes[measured]) - set(fitting(contender, sizes[measured])))
+        if not find_spec(PACKAGES.get(contender, "numpy")):
+            lines.append(f"{contender}: left out, install requirements-scale.txt to have it measured")
+        elif too_large:
+            lines.append(f"{measured}, {contender}: from {too_large[0]:,} rows on, the memory is too small")
+    return lines
+
+
 def apart(measured: str, contender: str, sizes: Sequence[int]) -> Iterator[dict[str, Any]]:
     """Rows of `run`, measured in another process, smallest first: its peak of memory is that of the last one.
 
@@ -218,6 +230,7 @@ def main() -> None:
     settings = read_settings()
     store = open_store(settings)
     data, weights = store.load("dataset.json")["name"], store.load("weights.json")["name"]
+    print(*left_out(SIZES), sep="\n")
     rows = run(SIZES, rounds=ROUNDS)
     table, divided, machine = summarise(rows), ratios(rows), _machine()
     write(
