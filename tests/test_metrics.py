@@ -406,6 +406,13 @@ def test_bootstrap_interval_depends_on_nothing_but_values_groups_and_seed() -> N
     assert metrics.bootstrap_interval(values) == metrics.bootstrap_interval(values, seed=0)
 
 
+def test_an_interval_that_ends_at_zero_includes_it() -> None:
+    thirds = np.array([1 / 3, 2 / 3, -1 / 3, -2 / 3])
+    for seed in range(20):
+        values = np.random.default_rng(seed).choice(thirds, 12, p=[0.4, 0.3, 0.2, 0.1])
+        assert all(end == 0 or abs(end) > 1e-3 for end in metrics.bootstrap_interval(values))
+
+
 def test_bootstrap_interval_of_a_constant_is_a_point() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -265,7 +265,8 @@ def bootstrap_interval(
     for _ in range(RESAMPLES // RESAMPLE_BLOCK):
         drawn = rng.integers(len(sums), size=(RESAMPLE_BLOCK, len(sums)))
         means.append(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    # Sums of thirds that cancel leave an end next to 0, on either side, which is 0.
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2]).round(12) + 0.0
     return float(low), float(high)
 
 
