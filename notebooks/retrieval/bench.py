@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +32,7 @@ from retrieval.errors import RetrievalError
 from retrieval.search import nearest, recall
 from retrieval.settings import read_settings
 from retrieval.storage import write
+from retrieval.timing import peak_memory
 
 ROUNDS = 3
 # Images, or rows of an index; `search` takes the features as they are.
@@ -80,7 +80,7 @@ def run(sizes: Mapping[str, Sequence[int]], *, rounds: int) -> pd.DataFrame:
         for number in range(rounds)
         for measured in sizes
         for contender in CONTENDERS[measured]
-        if find_spec(PACKAGES.get(contender, "numpy"))
+        if _is_installed(contender)
     ]
     rows = []
     with tqdm(turns, unit="turn") as progress:
@@ -100,7 +100,7 @@ def left_out(sizes: Mapping[str, Sequence[int]]) -> list[str]:
     lines = []
     for measured, contender in [(kind, name) for kind in sizes for name in CONTENDERS[kind]]:
         too_large = sorted(set(sizes[measured]) - set(fitting(contender, sizes[measured])))
-        if not find_spec(PACKAGES.get(contender, "numpy")):
+        if not _is_installed(contender):
             lines.append(f"{contender}: left out, install requirements-scale.txt to have it measured")
         elif too_large:
             lines.append(f"{measured}, {contender}: from {too_large[0]:,} rows on, the memory is too small")
@@ -129,7 +129,7 @@ def measure(measured: str, contender: str, size: int) -> dict[str, Any]:
         found = work()
         seconds = perf_counter() - start
     row = {"measured": measured, "contender": contender, "size": size}
-    row |= {"seconds": seconds if found is None else seconds / len(found), "memory": _peak()}
+    row |= {"seconds": seconds if found is None else seconds / len(found), "memory": peak_memory()}
     if measured == "search":
         index, queries = index_and_queries()
         distances = np.linalg.norm(index[found] - queries[:, np.newaxis], axis=2)
@@ -170,15 +170,13 @@ def _exponent(seconds: pd.Series) -> float:
     return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0]) if len(sizes) > 1 else float("nan")
 
 
+def _is_installed(contender: str) -> bool:
+    return contender not in PACKAGES or find_spec(PACKAGES[contender]) is not None
+
+
 def _memory() -> int:
     """The machine's, in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def _peak() -> int:
-    """The most memory that this process has had, in bytes; macOS counts in bytes, Linux in kilobytes."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _machine() -> dict[str, Any]:

@@ -121,13 +121,16 @@ def training_while_decoding(size: int, scratch: Path) -> Work:
     return work
 
 
-def growing(method: str, size: int, scratch: Path) -> Work:
-    """`search.nearest` in synthetic vectors (a KD-tree is built beforehand, by the library that it uses)."""
-    index = _synthetic(size)
-    if method == "exact":
-        queries = _synthetic(PRODUCT_QUERIES, seed=1)
-        return lambda: nearest(index, queries, K, method="exact")[1]
-    tree, queries = KDTree(index, leafsize=LEAF_SIZE), _synthetic(TREE_QUERIES, seed=1)
+def growing_product(size: int, scratch: Path) -> Work:
+    """Exact search in synthetic vectors."""
+    index, queries = _synthetic(size), _synthetic(PRODUCT_QUERIES, seed=1)
+    return lambda: nearest(index, queries, K, method="exact")[1]
+
+
+def growing_tree(size: int, scratch: Path) -> Work:
+    """A KD-tree of synthetic vectors, built beforehand, by the library that `search.nearest` uses."""
+    tree = KDTree(_synthetic(size), leafsize=LEAF_SIZE)
+    queries = _synthetic(TREE_QUERIES, seed=1)
     return lambda: tree.query(queries, K, workers=-1)[1]
 
 
@@ -194,8 +197,8 @@ CONTENDERS: dict[str, dict[str, Callable[[int, Path], Work]]] = {
         "decoded every epoch": training_while_decoding,
     },
     "growing index": {
-        "exact": partial(growing, "exact"),
-        "KD-tree": partial(growing, "kdtree"),
+        "exact": growing_product,
+        "KD-tree": growing_tree,
         "KD-tree, building": building,
     },
     "search": {

@@ -94,9 +94,14 @@ def load_images(root: Path, files: Sequence[str], size: int) -> np.ndarray:
 
 def data_uri(image: np.ndarray) -> str:
     """An image, uint8 `[height, width, 3]`, as a JPEG within a text, as `src` of HTML's <img>."""
-    content = BytesIO()
-    Image.fromarray(image).save(content, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + b64encode(content.getvalue()).decode()
+    return "data:image/jpeg;base64," + b64encode(to_jpeg(Image.fromarray(image), 80)).decode()
+
+
+def to_jpeg(image: Image.Image, quality: int) -> bytes:
+    """An image as the content of a JPEG file; Pillow's quality, 1 to 95."""
+    buffer = BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
 
 
 def read_image(source: Path | bytes) -> tuple[Image.Image, bytes]:

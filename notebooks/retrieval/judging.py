@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from hashlib import sha256
-from io import BytesIO
 from pathlib import Path
 
 import ipywidgets as widgets
@@ -17,6 +16,7 @@ from IPython.display import display
 
 from retrieval.dataset import category_of
 from retrieval.figures import RIGHT, WRONG, thumbnail
+from retrieval.images import to_jpeg
 from retrieval.session import Session, mark, score, search
 
 CAPTIONS = {None: "not judged", True: "✓ relevant", False: "✗ irrelevant"}
@@ -175,6 +175,4 @@ def _caption(picture: widgets.Button, mark: bool | None) -> None:
 @cache
 def _jpeg(path: Path) -> str:
     """A thumbnail, base64."""
-    buffer = BytesIO()
-    thumbnail(path).save(buffer, "JPEG", quality=85)
-    return b64encode(buffer.getvalue()).decode()
+    return b64encode(to_jpeg(thumbnail(path), 85)).decode()

@@ -6,7 +6,6 @@ features of that category; what falls below zero, as no real feature does, is ze
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +25,7 @@ from retrieval.artifacts import open_store
 from retrieval.errors import RetrievalError
 from retrieval.settings import read_settings
 from retrieval.shards import ROWS, features_schema, write_shard
+from retrieval.timing import peak_memory
 
 MILLION, QUERIES, K = 1_000_000, 200, 10
 DEFAULT = (20, 1)  # LanceDB's own
@@ -113,7 +113,7 @@ def _apart(act: Callable[..., Any], *arguments: Any) -> Any:
 
 def _measured(act: Callable[..., Any], arguments: tuple) -> tuple[Any, float]:
     result = act(*arguments)
-    return result, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return result, peak_memory() / 1e9
 
 
 def _bytes(folder: Path) -> int:

@@ -39,7 +39,7 @@ def to_nearest(index: np.ndarray, queries: np.ndarray) -> np.ndarray:
     >>> to_nearest(np.array([[2.0, 0.0], [0.0, 3.0]]), np.array([[0.0, 1.0], [-1.0, 0.0]])).round(3)
     array([0.   , 1.414])
     """
-    return nearest(l2_normalise(index), l2_normalise(queries), 1, method="exact")[0][:, 0]
+    return _to_nearest(l2_normalise(index), l2_normalise(queries))
 
 
 def to_other_categories(
@@ -53,10 +53,10 @@ def to_other_categories(
         index_categories: `[n_index]`.
         query_categories: `[n_queries]`.
     """
-    distances = np.empty(len(queries))
+    index, queries, distances = l2_normalise(index), l2_normalise(queries), np.empty(len(queries))
     for category in np.unique(query_categories):
         rows = query_categories == category
-        distances[rows] = to_nearest(index[index_categories != category], queries[rows])
+        distances[rows] = _to_nearest(index[index_categories != category], queries[rows])
     return distances
 
 
@@ -105,6 +105,10 @@ def describe_unlike(describe: Describe, folder: Path, *, drawings: bool, seed: i
         animals = rng.choice(list(sample.ANIMALS), PICTURES)
         kinds["drawings"] = [sample.photograph(animal, rng) for animal in animals]
     return {name: _describe(describe, folder / name, pictures) for name, pictures in kinds.items()}
+
+
+def _to_nearest(index: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    return nearest(index, queries, 1, method="exact")[0][:, 0]
 
 
 def _blown_up(side: int, rng: np.random.Generator) -> Image.Image:

@@ -8,7 +8,6 @@ and rabbit; and like the real set it holds duplicates, one of them under two lab
 from __future__ import annotations
 
 import shutil
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from tqdm import tqdm
 
 from retrieval.errors import RetrievalError
+from retrieval.images import to_jpeg
 from retrieval.menagerie import ANIMALS, Animal, shade
 from retrieval.scenery import SCENES
 
@@ -97,7 +97,7 @@ def _draw_all(root: Path, seed: int, images_per_category: int) -> None:
             for number in range(1, images_per_category + 1):
                 rng = np.random.default_rng([seed, code, number])
                 image = photograph(category, rng)
-                _file(root, category, number).write_bytes(_jpeg(image, int(rng.integers(80, 95))))
+                _file(root, category, number).write_bytes(to_jpeg(image, int(rng.integers(80, 95))))
                 progress.update()
 
 
@@ -106,14 +106,8 @@ def _duplicate(root: Path, last: int) -> None:
         shutil.copyfile(_file(root, source, 1), _file(root, copy, last))
     for source, copy in NEAR_COPIES:
         with Image.open(_file(root, source, 1)) as image:
-            _file(root, copy, last).write_bytes(_jpeg(image, 85))
+            _file(root, copy, last).write_bytes(to_jpeg(image, 85))
 
 
 def _file(root: Path, category: str, number: int) -> Path:
     return root / category / f"{category}-{number:04d}.jpg"
-
-
-def _jpeg(image: Image.Image, quality: int) -> bytes:
-    buffer = BytesIO()
-    image.save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()

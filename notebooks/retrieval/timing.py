@@ -1,7 +1,9 @@
-"""How long either way of searching takes, and how much of a KD-tree can be skipped."""
+"""How long either way of searching takes, and how much of a KD-tree can be skipped; peaks of memory."""
 
 from __future__ import annotations
 
+import resource
+import sys
 from collections.abc import Iterator, Sequence
 from time import perf_counter
 
@@ -40,6 +42,12 @@ def seconds_per_query(
     while seconds(asked) < at_least and asked < len(queries):
         asked = min(2 * asked, len(queries))
     return min(seconds(asked) for _ in range(3)) / asked
+
+
+def peak_memory() -> int:
+    """The most memory that this process has had, in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts in bytes, Linux in kilobytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def sweep(shapes: Sequence[tuple[int, int]], *, k: int, seed: int) -> pd.DataFrame:
