@@ -19,12 +19,12 @@ import pandas as pd
 from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from tqdm import tqdm
 
 from retrieval.artifacts import PARTS
 from retrieval.dataset import LEAST_IMAGES, category_of
 from retrieval.errors import RetrievalError, shown
 from retrieval.images import read_image
+from retrieval.progress import bar
 
 HASH_SIZE = 16
 # Of 256 bits: recompressed and slightly cropped copies differ in fewer, other photographs in more.
@@ -83,7 +83,7 @@ def inspect(root: Path, files: Sequence[str]) -> Inspection:
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         looks = pool.map(_look, map(root.joinpath, files))
-        seen = dict(zip(files, tqdm(looks, total=len(files), unit="image", desc="inspecting"), strict=True))
+        seen = dict(zip(files, bar(looks, total=len(files), unit="image", desc="inspecting"), strict=True))
     readable = {file: look for file, look in seen.items() if isinstance(look, _Look)}
     unreadable = {file: look for file, look in seen.items() if isinstance(look, str)}
     _check_readable(readable, unreadable)

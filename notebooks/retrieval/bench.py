@@ -23,12 +23,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 from retrieval import figures
 from retrieval.artifacts import open_store
 from retrieval.contenders import CONTENDERS, DIMENSIONS, index_and_queries
 from retrieval.errors import RetrievalError
+from retrieval.progress import bar
 from retrieval.search import nearest, recall
 from retrieval.settings import read_settings
 from retrieval.storage import write
@@ -83,7 +83,7 @@ def run(sizes: Mapping[str, Sequence[int]], *, rounds: int) -> pd.DataFrame:
         if _is_installed(contender)
     ]
     rows = []
-    with tqdm(turns, unit="turn") as progress:
+    with bar(turns, unit="turn") as progress:
         for number, measured, contender, sizes_that_fit in progress:
             progress.set_description(f"{measured}: {contender}")
             rows += [{"round": number, **row} for row in apart(measured, contender, sizes_that_fit)]

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from retrieval.fusion import l2_normalise
 from retrieval.images import load_image
 from retrieval.inference import load_encoder
+from retrieval.progress import bar
 from retrieval.storage import remove, writing
 
 SIZE = 224  # pixels on a side, as MobileNetV2 was trained
@@ -81,7 +81,7 @@ def extract(describe: Describe, root: Path, files: Sequence[str], *, unfinished:
     dim = len(describe(paths[0]))
     rows, seals = unfinished / "rows", unfinished / "seals"
     done = _resume(rows, seals, dim)
-    with tqdm(total=len(paths), initial=done, desc="extracting", unit="image") as progress:
+    with bar(total=len(paths), initial=done, desc="extracting", unit="image") as progress:
         for number, batch in enumerate(_batches(describe, paths[done:]), done // BATCH):
             content = batch.tobytes()
             with writing(unfinished):

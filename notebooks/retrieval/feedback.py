@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrieval.metrics import precision_at
+from retrieval.progress import passing_bar
 from retrieval.search import nearest
 
 ALPHA, BETA, GAMMA = 1.0, 0.75, 0.15  # weights of the query, the relevant and the irrelevant images
@@ -164,7 +165,7 @@ def simulate(
     mistakes = np.random.default_rng(seed).random((rounds + 1, len(queries), judged)) < wrong
     seen, marked = np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), bool)
     scores = []
-    for mistaken in mistakes:
+    for mistaken in passing_bar(mistakes, "judging", unit="round"):
         if seen.size:
             judgements = zip(queries, seen, marked, strict=True)
             moved = np.stack([method(query, index[found], right) for query, found, right in judgements])

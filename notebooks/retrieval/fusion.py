@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from retrieval.metrics import evaluate
+from retrieval.progress import passing_bar
 from retrieval.search import rank_blocks
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def weight_curve(
     import pandas as pd
 
     rows = []
-    for weight in weights:
+    for weight in passing_bar(weights, "weighing", unit="weight"):
         rankings = rank_blocks(weighted(*train, weight), weighted(*val, weight))
         scores = evaluate(rankings, train_categories, val_categories)
         rows.append((weight, scores.accuracy, scores.map, scores.anmrr))

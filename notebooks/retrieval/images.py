@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
-from tqdm import tqdm
 
 from retrieval.errors import RetrievalError, shown
+from retrieval.progress import bar
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
@@ -87,7 +87,7 @@ def load_images(root: Path, files: Sequence[str], size: int) -> np.ndarray:
     load = partial(load_image, size=size, resample=Image.Resampling.BILINEAR)
     with ThreadPoolExecutor() as pool:
         decoded = pool.map(load, [root / file for file in files])
-        for row, image in enumerate(tqdm(decoded, "decoding", len(files), unit="image")):
+        for row, image in enumerate(bar(decoded, "decoding", len(files), unit="image")):
             images[row] = image
     return images
 

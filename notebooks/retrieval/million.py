@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from tqdm import tqdm
 
 from retrieval import scale, search
 from retrieval.artifacts import open_store
 from retrieval.errors import RetrievalError
+from retrieval.progress import bar
 from retrieval.settings import read_settings
 from retrieval.shards import ROWS, features_schema, write_shard
 from retrieval.timing import peak_memory
@@ -69,7 +69,7 @@ def save(
 def ask(place: Path, queries: np.ndarray, exact: np.ndarray) -> pd.DataFrame:
     """Recall, and milliseconds of one query after another, at every point of GRID."""
     table, rows = scale.open_index(place), []
-    for nprobes, refine_factor in tqdm(GRID, "asking"):
+    for nprobes, refine_factor in bar(GRID, "asking"):
         found, times = [], []
         for query in queries:
             start = time.perf_counter()
@@ -134,7 +134,7 @@ def _main() -> None:
     ):
         with TemporaryDirectory() as folder:
             features, place = Path(folder) / "features", Path(folder) / "index"
-            exact, _ = save(features, tqdm(blocks, "drawing", unit="shard"), queries)
+            exact, _ = save(features, bar(blocks, "drawing", unit="shard"), queries)
             print(f"{name}: {_bytes(features):,} bytes of features", flush=True)
             _apart(_build, features, place)
             print(f"{_bytes(place):,} bytes of table and index", flush=True)

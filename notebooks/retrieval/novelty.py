@@ -22,6 +22,7 @@ from retrieval import sample
 from retrieval.artifacts import Store
 from retrieval.extraction import Describe, extract
 from retrieval.fusion import l2_normalise
+from retrieval.progress import passing_bar
 from retrieval.search import nearest
 
 # Of the validation images, the share that is not called unlike the index.
@@ -54,7 +55,7 @@ def to_other_categories(
         query_categories: `[n_queries]`.
     """
     index, queries, distances = l2_normalise(index), l2_normalise(queries), np.empty(len(queries))
-    for category in np.unique(query_categories):
+    for category in passing_bar(np.unique(query_categories), "leaving out", unit="category"):
         rows = query_categories == category
         distances[rows] = _to_nearest(index[index_categories != category], queries[rows])
     return distances

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import redirect_stdout
+from io import StringIO
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from retrieval.progress import bar
+
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
+    from tqdm import tqdm
+
+ITERATIONS = 1000  # of t-SNE, scikit-learn's default
 
 
 def discriminant(*, shrinkage: float) -> Pipeline:
@@ -59,4 +67,20 @@ def plane(features: np.ndarray, *, seed: int) -> np.ndarray:
     # Its threads wait for each other thousands of times: beside other work, two of them took 91 s for
     # 2,752 images, and one 24 s, for the same points.
     with threadpool_limits(1, user_api="openmp"):
-        return TSNE(perplexity=perplexity, init=init, random_state=seed).fit_transform(reduced)
+        progress = bar(total=ITERATIONS, desc="laying out", unit="iteration")
+        layout = TSNE(perplexity=perplexity, init=init, random_state=seed, max_iter=ITERATIONS, verbose=2)
+        with progress, redirect_stdout(_Iterations(progress)):
+            return layout.fit_transform(reduced)
+
+
+class _Iterations(StringIO):
+    """Reads how far t-SNE is, which it only prints."""
+
+    def __init__(self, progress: tqdm) -> None:
+        super().__init__()
+        self.progress = progress
+
+    def write(self, text: str) -> int:
+        if found := re.match(r"\[t-SNE\] Iteration (\d+)", text):
+            self.progress.update(int(found[1]) - self.progress.n)
+        return len(text)

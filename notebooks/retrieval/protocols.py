@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from retrieval import audit, feedback
 from retrieval.artifacts import open_store
@@ -19,6 +18,7 @@ from retrieval.dataset import category_of, need_categories
 from retrieval.errors import RetrievalError
 from retrieval.fusion import l2_normalise
 from retrieval.metrics import Scores, evaluate
+from retrieval.progress import bar
 from retrieval.search import rank_blocks
 from retrieval.settings import read_settings
 from retrieval.splitting import split
@@ -110,7 +110,7 @@ def repeat(
     """
     categories, rows = _categories(files), []
     variants = {"MobileNetV2": vectors, "MobileNetV2, unit length": l2_normalise(vectors)}
-    for seed in tqdm(seeds, "splitting", unit="seed"):
+    for seed in bar(seeds, "splitting", unit="seed"):
         parts = split(categories, groups, seed=seed)
         for method, features in variants.items():
             scores = score_split(features, categories, parts)

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
-from tqdm import tqdm
 
 from retrieval.errors import RetrievalError
 from retrieval.images import to_jpeg
 from retrieval.menagerie import ANIMALS, Animal, shade
+from retrieval.progress import bar
 from retrieval.scenery import SCENES
 
 # Its presence in a folder says that the images are no photographs.
@@ -91,7 +91,7 @@ def _develop(image: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def _draw_all(root: Path, seed: int, images_per_category: int) -> None:
-    with tqdm(total=len(ANIMALS) * images_per_category, unit="image", desc="drawing") as progress:
+    with bar(total=len(ANIMALS) * images_per_category, unit="image", desc="drawing") as progress:
         for code, category in enumerate(ANIMALS):
             (root / category).mkdir(parents=True)
             for number in range(1, images_per_category + 1):

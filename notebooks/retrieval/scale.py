@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 from PIL import Image
-from tqdm import tqdm
 
 from retrieval.errors import RetrievalError
 from retrieval.extraction import SIZE, Describe
+from retrieval.progress import bar
 from retrieval.shards import at, features_schema, finished, read_shard, scan_features, url, write_shard
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -83,7 +83,7 @@ def extract(
     todo = [name for name in images if name not in done or done[name].mtime_ns < images[name].mtime_ns]
     if not todo:
         return
-    with _cluster(address), tqdm(total=len(todo), desc="extracting", unit="shard") as progress:
+    with _cluster(address), bar(total=len(todo), desc="extracting", unit="shard") as progress:
         actors = min(workers or int(ray.cluster_resources()["CPU"]), len(todo))
         pool = ray.data.ActorPoolStrategy(size=actors)
         names = ray.data.from_items(todo, override_num_blocks=min(len(todo), BLOCKS))

@@ -19,7 +19,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from retrieval.progress import passing_bar
+
 INDEX_BLOCK, QUERY_BLOCK = 512, 4096  # rows that are compared at a time
+TREE_BLOCK = 256  # queries that a tree is asked at a time
 # Rows beyond the k nearest that the exact method looks at, to be sure of the k.
 SPARE_ROWS = 4
 # Distances that differ by a smaller share of themselves may be equal but for rounding.
@@ -100,7 +103,7 @@ def rank_blocks(index: np.ndarray, queries: np.ndarray, *, block: int | None = N
     _check_dimensions(index, queries)
     block = block or max(1, RANKED // len(index))
     centre = index.mean(axis=0, dtype=np.float64)
-    for start in range(0, len(queries), block):
+    for start in passing_bar(range(0, len(queries), block), "ranking", unit="block"):
         keys = _keys(index, queries[start : start + block], centre)
         keys.sort(axis=1)
         keys &= _position_bits(index)
@@ -148,9 +151,15 @@ def _tree_candidates(index: np.ndarray, queries: np.ndarray, k: int) -> tuple[np
 
     tree = KDTree(index, leafsize=LEAF_SIZE)
     found = min(k + 1, len(index))
-    # Where the index ends, the next row is at an infinite distance.
-    distances, positions = tree.query(queries, range(1, found + 2), workers=-1)
-    return positions[:, :found], distances[:, found]
+    positions, beyond = np.empty((len(queries), found), np.int64), np.empty(len(queries))
+    with passing_bar(total=len(queries), desc="searching", unit="query") as progress:
+        for start in range(0, len(queries), TREE_BLOCK):
+            rows = slice(start, start + TREE_BLOCK)
+            # Where the index ends, the next row is at an infinite distance.
+            distances, nearest_rows = tree.query(queries[rows], range(1, found + 2), workers=-1)
+            positions[rows], beyond[rows] = nearest_rows[:, :found], distances[:, found]
+            progress.update(len(distances))
+    return positions, beyond
 
 
 def _product_candidates(index: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

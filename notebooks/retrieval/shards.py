@@ -18,10 +18,10 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyarrow.fs import FileInfo, FileSelector, FileSystem
-from tqdm import tqdm
 
 from retrieval.errors import RetrievalError, shown
 from retrieval.extraction import BATCH
+from retrieval.progress import bar
 from retrieval.storage import writing
 
 ROWS = 1000  # images in a shard
@@ -45,7 +45,7 @@ def pack(root: Path, files: Iterable[str], place: str | Path, *, first: int = 0)
         RetrievalError: a file cannot be read, or the disk is full.
     """
     done, remaining = finished(place), iter(files)
-    for number in tqdm(count(first), "packing", unit="shard"):
+    for number in bar(count(first), "packing", unit="shard"):
         if not (names := list(islice(remaining, ROWS))):
             break
         if (shard := f"{number:08}.parquet") not in done:

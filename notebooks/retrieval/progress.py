@@ -1,0 +1,12 @@
+"""Progress bars for what takes longer than two seconds: how far it is, and how long it still takes."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from tqdm import tqdm
+
+# Where one step runs within another, both write to the same line.
+bar = partial(tqdm, delay=2, position=0)
+# One that leaves nothing behind: of a step that is taken many times.
+passing_bar = partial(bar, leave=False)
