@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +94,8 @@ def test_a_picture_from_elsewhere_is_called_unlike_anything(store: Store, tmp_pa
     assert answer.unlike and answer.nearer == 1
     assert "like nothing in the index: farther" in str(answer) and "100.0% of" in str(answer)
     known = query.find(store, store.data / store.files("val")[0], features="siamese_cnn")
-    assert not known.unlike and known.nearer == 0 and "like images of the index" in str(known)
+    assert not known.unlike and known.nearer == 0 and "This picture is in the index, or a copy" in str(known)
+    assert "like images of the index: nearer to" in str(replace(known, distances=known.distances + 0.1))
 
 
 def test_the_limit_leaves_out_the_farthest_twentieth_of_validation(store: Store) -> None:
@@ -150,8 +152,10 @@ def test_the_command_writes_a_picture_and_opens_none_without_a_terminal(folder: 
     shutil.copy(next((folder / "photos").rglob("*.png")), image)
     done = command(folder, IMAGE=str(image), K="200", DISPLAY=":0")
     assert (done.returncode, done.stderr) == (0, "")
-    # More than there are: all of them.
-    assert len(done.stdout.splitlines()) == tiny.IMAGES * len(tiny.COLOURS) + 3
+    images = tiny.IMAGES * len(tiny.COLOURS)
+    assert len(done.stdout.splitlines()) == images + 4
+    assert "This picture is in the index, or a copy of it is (mobilenetv2)." in done.stdout
+    assert f"There are only {images} images, not 200." in done.stdout
     with Image.open(folder / "artifacts" / "figures" / "query.png") as picture:
         assert min(picture.size) > 300
 
@@ -160,10 +164,11 @@ def test_the_command_writes_a_picture_and_opens_none_without_a_terminal(folder: 
     "settings, message",
     [
         ({}, "no IMAGE is named: make query IMAGE=photo.jpg"),
-        ({"IMAGE": "/nowhere.jpg"}, "/nowhere.jpg cannot be read (No such file or directory)"),
+        ({"IMAGE": "/nowhere.jpg"}, "/nowhere.jpg is no file: name a picture"),
+        ({"IMAGE": "/"}, "/ is no file: name a picture"),
         ({"IMAGE": __file__}, "test_query.py cannot be read (not an image)"),
         ({"IMAGE": __file__, "K": "none"}, "K=none is not a whole number from 1"),
-        ({"IMAGE": __file__, "FEATURES": "fused"}, "use proxy_mobilenetv2, siamese_mobilenetv2, imagenet"),
+        ({"IMAGE": __file__, "FEATURES": "fused"}, "FEATURES=fused is unknown: use proxy_mobilenetv2, siam"),
         (
             {"IMAGE": __file__, "FEATURES": "proxy_mobilenetv2"},
             "proxy_mobilenetv2_train.npy is missing: run notebook 03_siamese_encoders or `make`",
@@ -177,6 +182,10 @@ def test_what_cannot_be_answered_is_said_in_one_line(folder: Path, settings: dic
     assert message in done.stderr and done.stderr.count("\n") == 1
 
 
-def test_unknown_features_are_an_error(store: Store) -> None:
-    with pytest.raises(RetrievalError, match="FEATURES=colour"):
-        query.find(store, store.data / store.files("val")[0], features="colour")
+def test_features_of_which_no_encoder_is_known_are_an_error(store: Store) -> None:
+    image = store.data / store.files("val")[0]
+    with pytest.raises(RetrievalError, match="FEATURES=colour is unknown"):
+        query.find(store, image, features="colour")
+    store.save("colour_train.npy", np.zeros((2, 3), np.float32))
+    with pytest.raises(RetrievalError, match="FEATURES=colour cannot be computed of a new image"):
+        query.find(store, image, features="colour")

@@ -31,6 +31,7 @@ PLAIN = "mobilenetv2"
 # that is there is the default. Others are fitted to features of a whole part.
 FEATURES = ("proxy_mobilenetv2", "siamese_mobilenetv2", "imagenet_mobilenetv2", PLAIN, "siamese_cnn")
 K = 10
+SAME = 1e-6  # a distance that rounding makes of none
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,16 @@ class Answer:
         """A table of the images, and a line that says whether the picture is like any of them."""
         rows = enumerate(zip(self.distances, self.files, strict=True), 1)
         table = [f"{rank:>4}  {distance:>8.3f}  {shown(file)}" for rank, (distance, file) in rows]
-        verdict = (
-            f"like nothing in the index: farther from its nearest image than {self.nearer:.1%}"
-            if self.unlike
-            else f"like images of the index: nearer to its nearest image than {1 - self.nearer:.1%}"
-        )
-        line = f"This picture is {verdict} of the validation images are ({self.features})."
-        return "\n".join(["rank  distance  file", *table, line])
+        if self.distances[0] < SAME:
+            verdict = "in the index, or a copy of it is"
+        else:
+            likeness, side, share = (
+                ("like nothing in the index", "farther from", self.nearer)
+                if self.unlike
+                else ("like images of the index", "nearer to", 1 - self.nearer)
+            )
+            verdict = f"{likeness}: {side} its nearest image than {share:.1%} of the validation images are"
+        return "\n".join(["rank  distance  file", *table, f"This picture is {verdict} ({self.features})."])
 
 
 def find(
@@ -77,8 +81,11 @@ def find(
         parts: which images are searched; ("train",) as in the notebooks.
 
     Raises:
-        RetrievalError: the picture cannot be read, the features are unknown or not there.
+        RetrievalError: the picture is not there or cannot be read, the features are unknown, not there, or
+            no encoder alone gives them.
     """
+    if not image.is_file():
+        raise RetrievalError(f"{shown(image)} is no file: name a picture, as in make query IMAGE=photo.jpg")
     features = _usable(store, features)
     query = encoder(store, features)(image)
     index = l2_normalise(np.concatenate([store.features(features, part) for part in parts]))
@@ -109,6 +116,8 @@ def show(image: Path | str, *, k: int = K, features: str = "") -> Figure:
     settings, path = read_settings(), path_of(str(image))
     answer = find(open_store(settings), path, k=k, features=features)
     print(answer)
+    if len(answer.files) < k:
+        print(f"There are only {len(answer.files)} images, not {k}.")
     return figures.query_grid(settings.data, [str(path)], [answer.files], answer.distances[np.newaxis])
 
 
@@ -127,9 +136,9 @@ def encoder(store: Store, features: str) -> Describe:
 
 def _usable(store: Store, features: str) -> str:
     if features and features not in FEATURES:
-        raise RetrievalError(
-            f"FEATURES={features} cannot be computed of a new image: use {', '.join(FEATURES)}"
-        )
+        known = f"{features}_train.npy" in store.manifest()
+        problem = "cannot be computed of a new image" if known else "is unknown"
+        raise RetrievalError(f"FEATURES={features} {problem}: use {', '.join(FEATURES)}")
     return features or next((name for name in FEATURES if _is_there(store, name)), PLAIN)
 
 
