@@ -435,9 +435,13 @@ def test_verify_as_a_command(store: Store, state: str, status: int) -> None:
         text=True,
     )
     assert done.returncode == status, done.stderr
-    assert len((done.stdout + done.stderr).splitlines()) == {"empty": 1, "unknown": 4}.get(state, 3)
+    assert len((done.stdout + done.stderr).splitlines()) == {"empty": 1, "unknown": 5}.get(state, 4)
     assert ("unknown  artifacts/mine.npy is not in the manifest" in done.stdout) == (state == "unknown")
-    assert f"ok       {FILES}" in done.stdout or state == "empty"
+    if state != "empty":
+        intact = 2 if state == "damaged" else 3
+        assert (
+            f"ok       {FILES}" in done.stdout and f"{intact} of 3 artifacts are as recorded" in done.stdout
+        )
 
 
 def test_every_setting_but_the_folder_is_watched(tmp_path: Path, monkeypatch) -> None:

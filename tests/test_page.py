@@ -263,6 +263,18 @@ def test_five_hundred_categories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert len(rows(table(soup, "Retrieved"))) == report.SHOWN and len(written) < 15e6
 
 
+def test_of_methods_that_tie_the_one_of_higher_map_is_looked_at(project: Path) -> None:
+    store = Store(project / "artifacts", {})
+    found = {name: values | {"accuracy": 0.5} for name, values in results(project).items()}
+    found["siamese_cnn"]["map"] = max(values["map"] for values in found.values()) + 0.01
+    closeup = page.look_closely(store, project / "photos", found, seed=0)
+    assert closeup["method"] == "Siamese CNN" and closeup["tied"] == ["MobileNetV2", "my own"]
+    written = page.render(found, (), closeup)
+    assert "the highest precision@3, as MobileNetV2, my own have, and of these the highest mAP." in written
+    alone = page.look_closely(store, project / "photos", results(project), seed=0)
+    assert not alone["tied"] and "the highest precision@3. A row" in page.render(found, (), alone)
+
+
 def test_without_features_the_page_says_what_is_missing(project: Path, tmp_path: Path) -> None:
     shutil.copytree(project, tmp_path / "copy")
     (tmp_path / "copy/artifacts/my_own_test.npy").unlink()

@@ -67,7 +67,7 @@ def test_the_summary_sets_ours_beside_theirs() -> None:
 def test_other_images_are_never_set_beside_the_reported_figures() -> None:
     results = {"mobilenetv2": a_result(), "fused": a_result(comparable=False)}
     columns = report.summary(results, REPORTED).columns.get_level_values(1)
-    assert set(columns) == {"reproduced", "low", "high"}
+    assert set(columns) == {"measured", "low", "high"}
     assert report.caption(results).endswith("no comparison")
 
 

@@ -342,6 +342,8 @@ def _main() -> None:
         print(f"unknown  artifacts/{name} is not in the manifest: no notebook uses it")
     if not problems:
         sys.exit("there are no artifacts yet: run `make`")
+    intact = sum(not problem for problem in problems.values())
+    print(f"{intact} of {len(problems)} artifacts are as recorded")
     sys.exit(any(problems.values()))
 
 

@@ -64,7 +64,9 @@ def render(
 def look_closely(
     store: Store, root: Path, results: Mapping[str, report.Result], *, seed: int
 ) -> dict[str, Any]:
-    """What the method of the highest precision@3 confuses, some queries, and its features on a map.
+    """What the best method confuses, some queries, and its features on a map.
+
+    The best is that of the highest precision@3, of several that of the highest mAP.
 
     Args:
         store: that holds its features and those of MobileNetV2.
@@ -78,7 +80,9 @@ def look_closely(
     Raises:
         RetrievalError: features or images are missing, damaged or stale.
     """
-    best = max(report.ordered(results), key=lambda name: results[name]["accuracy"])
+    order = report.ordered(results)
+    best = max(order, key=lambda name: (results[name]["accuracy"], results[name]["map"]))
+    tied = [name for name in order if results[name]["accuracy"] == results[best]["accuracy"] and name != best]
     found = {
         name: nearest(store.features(name, "train"), store.features(name, "test"), NEIGHBOURS, method="exact")
         for name in dict.fromkeys([best, REFERENCE])
@@ -90,6 +94,7 @@ def look_closely(
     points, rows = feature_map.layout(store.features(best, "test"), seed=seed)
     return {
         "method": report.title(best),
+        "tied": [report.title(name) for name in tied],
         "confusion": confusion_shares(counts, worst),
         "queries": _queries(store, root, found, seed=seed),
         "images": len(files),

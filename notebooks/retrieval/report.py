@@ -102,8 +102,8 @@ def summary(results: Mapping[str, Result], reported: Mapping[str, Any]) -> pd.Da
     Returns:
         One row per method, as `ordered`. Columns (measure,
         "reported" | "reproduced" | "low" | "high" | "difference"), low and high being the ends of the
-        95 % interval of what was reproduced; without "reported" and "difference" where the data are not the
-        original's.
+        95 % interval of what was reproduced. Where the data are not the original's, there is neither
+        "reported" nor "difference", and what is "measured" reproduces nothing.
     """
     order = ordered(results)
     columns = {}
@@ -120,7 +120,7 @@ def summary(results: Mapping[str, Result], reported: Mapping[str, Any]) -> pd.Da
     table.index = pd.Index([title(name) for name in order], name="method")
     if is_comparable(results):
         return table
-    return table.drop(columns=["reported", "difference"], level=1)
+    return table.drop(columns=["reported", "difference"], level=1).rename(columns={"reproduced": "measured"})
 
 
 def ordered(names: Iterable[str]) -> list[str]:
