@@ -124,3 +124,13 @@ def test_a_description_names_the_best_epoch_of_the_last_stage():
         {"epoch": [1, 2, 3], "val_precision": [0.9, 0.5, 0.4], "seconds": 60.0, "kept": [True, True, False]}
     )
     assert "3 epochs in 3 min; best validation precision@3 0.500 after epoch 2" in training.describe(history)
+
+
+@pytest.mark.parametrize(("steps", "warm_up"), [(64, 32), (128, 64), (5, 32), (1, 10)])
+def test_warming_up_takes_half_an_epoch_or_more_steps_where_that_is_short(steps: int, warm_up: int) -> None:
+    rate = training._learning_rate(
+        training.Recipe(**vars(RECIPE) | {"learning_rate": 1.0, "epochs": 20}), steps
+    )
+    rates = [float(rate(step)) for step in range(20 * steps + 1)]
+    assert np.argmax(rates) == warm_up and rates[warm_up] == pytest.approx(1)
+    assert rates[0] == pytest.approx(0.1) and rates[-1] == pytest.approx(0.01)

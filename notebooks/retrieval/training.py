@@ -11,13 +11,13 @@ from time import monotonic
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from retrieval.batches import draw_batch, draw_colours, draw_crops, vary
 from retrieval.encoders import embed
 from retrieval.features import preprocess
 from retrieval.metrics import precision_at
 from retrieval.precision import mixed_precision
+from retrieval.progress import bar
 from retrieval.quietly import keras, tf
 from retrieval.search import nearest
 from retrieval.storage import json_sha256, remove, sha256, write_atomically
@@ -28,6 +28,7 @@ History = list[dict[str, float]]
 # name, of which "loss" is minimised and the others are kept in the history.
 Loss = Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
 COLOURS = 0.2  # by how much brightness, contrast and saturation vary
+WARM_UP = 32  # the fewest steps, unless that is more than half of them all
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def train(
     encoder.compile(keras.optimizers.Adam(_learning_rate(recipe, steps)))
     encoder.optimizer.build(encoder.trainable_variables)
     history, step = _resume(encoder, folder), training_step(encoder, loss, recipe.crop)
-    with tqdm(total=recipe.epochs * steps, initial=len(history) * steps, unit="batch") as progress:
+    with bar(total=recipe.epochs * steps, initial=len(history) * steps, unit="batch") as progress:
         while len(history) < recipe.epochs and not _has_stalled(history, recipe.patience):
             progress.set_description(f"epoch {len(history) + 1} of {recipe.epochs}")
             started, rng, batches = monotonic(), np.random.default_rng([seed, len(history)]), []
@@ -110,6 +111,8 @@ def train(
             _checkpoint(encoder, history, folder)
             progress.set_postfix(val_precision=f"{row['val_precision']:.3f}")
             on_epoch(_table(history))
+        # What stopped early is done.
+        progress.total = progress.n
     encoder.load_weights(_weights(folder, _best_epoch(history)))
     return encoder, _table(history)
 
@@ -161,11 +164,16 @@ def validation_precision(encoder: keras.Model, images: np.ndarray, categories: n
 
 
 def _learning_rate(recipe: Recipe, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Linear warm-up over half an epoch, then half a cosine down to nearly nothing."""
-    warm_up = max(1, steps // 2)
+    """Linear warm-up, then half a cosine down to nearly nothing.
+
+    Half an epoch is warming up. Of few images it would end after a step or two, and a triplet training
+    from scratch that starts at its full rate draws all embeddings together in one point.
+    """
+    total = steps * recipe.epochs
+    warm_up = max(1, min(max(steps // 2, WARM_UP), total // 2))
     return keras.optimizers.schedules.CosineDecay(
         recipe.learning_rate / 10,
-        max(1, steps * recipe.epochs - warm_up),
+        max(1, total - warm_up),
         alpha=0.01,
         warmup_target=recipe.learning_rate,
         warmup_steps=warm_up,
