@@ -54,12 +54,18 @@ def test_a_sweep_has_a_row_per_shape_and_a_column_per_method(clock: Clock) -> No
 def test_the_place_where_curves_cross() -> None:
     # 5 x and 40 / x cross at the root of 8, between points that do not hold it.
     places = np.array([1, 2, 5, 10])
-    assert timing.crossing(pd.DataFrame({"a": 5 * places, "b": 40 / places}, places)) == pytest.approx(8**0.5)
-    assert timing.crossing(pd.DataFrame({"b": 40 / places, "a": 5 * places}, places)) == pytest.approx(8**0.5)
-    assert np.isnan(timing.crossing(pd.DataFrame({"a": places, "b": 2 * places}, places)))
-    # Only the last crossing counts: what is before it is noise among equals.
-    noisy = pd.DataFrame({"a": [1.0, 1.1, 1, 4], "b": [1.1, 1, 2, 2]}, [1, 2, 3, 12])
-    assert timing.crossing(noisy) == pytest.approx(6)
+    rising, falling = 5 * places, 40 / places
+    assert timing.crossings(pd.DataFrame({"a": rising, "b": falling}, places)) == pytest.approx([8**0.5])
+    assert timing.crossings(pd.DataFrame({"b": falling, "a": rising}, places)) == pytest.approx([8**0.5])
+    assert timing.crossings(pd.DataFrame({"a": places, "b": 2 * places}, places)) == []
+
+
+def test_curves_that_cross_more_than_once_say_nothing() -> None:
+    places = pd.Index([1, 2, 3, 12], name="rows")
+    noisy = pd.DataFrame({"a": [1.0, 1.1, 1, 4], "b": [1.1, 1, 2, 2]}, places)
+    assert timing.crossings(noisy)[-1] == pytest.approx(6) and len(timing.crossings(noisy)) == 3
+    assert "cross more than once" in timing.faster(noisy)
+    assert timing.faster(noisy.iloc[2:]) == "b is faster from about 6 rows on"
 
 
 def test_how_much_of_a_line_is_visited() -> None:

@@ -36,8 +36,8 @@ METHODS = {
 PARTS = {"train": "#0072B2", "val": "#E69F00", "test": "#D55E00"}
 # What a loss tells of a batch besides itself.
 SHARES = {
-    "hardest": "hardest triplets that violate",
-    "random": "triplets that violate",
+    "hardest": "violating among the hardest",
+    "random": "violating among all triplets",
     "accuracy": "images nearest to their proxy",
 }
 THUMBNAIL = 144

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import KDTree
 
+from retrieval.progress import passing_bar
 from retrieval.search import CANDIDATES, LEAF_SIZE, nearest
 
 FEWEST, MOST = 64, 1024  # queries that are timed together
@@ -62,7 +63,7 @@ def sweep(shapes: Sequence[tuple[int, int]], *, k: int, seed: int) -> pd.DataFra
         A row per shape, indexed by `rows` and `dimensions` and sorted by them, a column per method.
     """
     times = []
-    for rows, dimensions in shapes:
+    for rows, dimensions in passing_bar(shapes, "timing", unit="shape"):
         rng = np.random.default_rng(seed)
         vectors = rng.standard_normal((rows + MOST, dimensions), dtype=np.float32)
         index, queries = vectors[:rows], vectors[rows:]
@@ -70,25 +71,42 @@ def sweep(shapes: Sequence[tuple[int, int]], *, k: int, seed: int) -> pd.DataFra
     return pd.DataFrame(times, pd.MultiIndex.from_tuples(shapes, names=["rows", "dimensions"])).sort_index()
 
 
-def crossing(times: pd.DataFrame) -> float:
-    """Where two columns cross for the last time, on straight lines in a plot with logarithmic axes.
+def crossings(times: pd.DataFrame) -> list[float]:
+    """Where two columns cross, on straight lines in a plot with logarithmic axes.
 
     Args:
         times: positive, two columns over an index of positive numbers in rising order.
 
     Returns:
-        A place within the index, or NaN where one column stays below the other.
+        Places within the index, in rising order.
 
-    >>> round(crossing(pd.DataFrame({"kdtree": [1.0, 4.0], "exact": [2.0, 2.0]}, index=[10, 1000])), 6)
-    100.0
+    >>> np.round(crossings(pd.DataFrame({"kdtree": [1.0, 4.0], "exact": [2.0, 2.0]}, index=[10, 1000])), 6)
+    array([100.])
     """
     places, lead = np.log(times.index.to_numpy()), np.log(times.iloc[:, 1] / times.iloc[:, 0]).to_numpy()
-    changes = np.flatnonzero(np.signbit(lead[1:]) != np.signbit(lead[:-1]))
-    if not len(changes):
-        return float("nan")
-    between = slice(changes[-1], changes[-1] + 2)
-    order = np.argsort(lead[between])
-    return float(np.exp(np.interp(0, lead[between][order], places[between][order])))
+    found = []
+    for change in np.flatnonzero(np.signbit(lead[1:]) != np.signbit(lead[:-1])):
+        between = slice(change, change + 2)
+        order = np.argsort(lead[between])
+        found.append(float(np.exp(np.interp(0, lead[between][order], places[between][order]))))
+    return found
+
+
+def faster(times: pd.DataFrame) -> str:
+    """Which of two columns is the lower one, and from where on; no more than the times can tell.
+
+    Args:
+        times: as `crossings`; the index has a name.
+
+    >>> faster(pd.DataFrame({"kdtree": [1.0, 4.0], "exact": [2.0, 2.0]}, pd.Index([10, 1000], name="rows")))
+    'exact is faster from about 100 rows on'
+    >>> faster(pd.DataFrame({"kdtree": [1.0, 1.0], "exact": [2.0, 3.0]}, pd.Index([10, 1000], name="rows")))
+    'kdtree is faster throughout'
+    """
+    found, last = crossings(times), times.iloc[-1].idxmin()
+    if len(found) > 1:
+        return "the curves cross more than once: this machine was too busy to tell"
+    return f"{last} is faster {f'from about {found[0]:.0f} {times.index.name} on' if found else 'throughout'}"
 
 
 def visited(index: np.ndarray, queries: np.ndarray, k: int) -> float:
