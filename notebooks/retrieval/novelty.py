@@ -12,15 +12,15 @@ nearest and the fiftieth image 25 % (at any length 21 %).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 
 import numpy as np
 from PIL import Image
 
 from retrieval import sample
 from retrieval.artifacts import Store
-from retrieval.extraction import Describe, extract
+from retrieval.extraction import Describe
 from retrieval.fusion import l2_normalise
 from retrieval.progress import passing_bar
 from retrieval.search import nearest
@@ -91,12 +91,11 @@ def limit(calibration: np.ndarray) -> float:
     return float(np.quantile(calibration, LEVEL))
 
 
-def describe_unlike(describe: Describe, folder: Path, *, drawings: bool, seed: int) -> dict[str, np.ndarray]:
+def describe_unlike(describe: Describe, *, drawings: bool, seed: int) -> dict[str, np.ndarray]:
     """Features `[60, dim]` of pictures that are unlike photographs, by kind.
 
     Args:
-        describe: from an image file to its features.
-        folder: an empty one, for the pictures.
+        describe: from what is in an image file to its features; called by several threads.
         drawings: whether invented animals are among the kinds: not where the index is made of them.
         seed: of the pictures.
     """
@@ -105,7 +104,10 @@ def describe_unlike(describe: Describe, folder: Path, *, drawings: bool, seed: i
     if drawings:
         animals = rng.choice(list(sample.ANIMALS), PICTURES)
         kinds["drawings"] = [sample.photograph(animal, rng) for animal in animals]
-    return {name: _describe(describe, folder / name, pictures) for name, pictures in kinds.items()}
+    with ThreadPoolExecutor() as pool:
+        return {
+            name: np.stack([*pool.map(describe, map(_to_png, pictures))]) for name, pictures in kinds.items()
+        }
 
 
 def _to_nearest(index: np.ndarray, queries: np.ndarray) -> np.ndarray:
@@ -118,9 +120,7 @@ def _blown_up(side: int, rng: np.random.Generator) -> Image.Image:
     return Image.fromarray(pixels).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
 
 
-def _describe(describe: Describe, folder: Path, pictures: Sequence[Image.Image]) -> np.ndarray:
-    folder.mkdir()
-    files = [f"{number}.png" for number in range(len(pictures))]
-    for file, picture in zip(files, pictures, strict=True):
-        picture.save(folder / file)
-    return np.array(extract(describe, folder, files, unfinished=folder / "unfinished"))
+def _to_png(picture: Image.Image) -> bytes:
+    buffer = BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
