@@ -24,7 +24,7 @@ from retrieval.artifacts import PARTS
 from retrieval.dataset import LEAST_IMAGES, category_of
 from retrieval.errors import RetrievalError, shown
 from retrieval.images import read_image
-from retrieval.progress import bar
+from retrieval.progress import bar, passing_bar
 
 HASH_SIZE = 16
 # Of 256 bits: recompressed and slightly cropped copies differ in fewer, other photographs in more.
@@ -235,7 +235,7 @@ def _near_pairs(dhash: np.ndarray, most: int) -> Iterator[tuple[int, int, int]]:
         np.where(each[rows], 1, -1).astype(np.float32) for each in (dhash, mirrored_hash(dhash))
     )
     step = max(1, BLOCK // max(1, len(rows)))
-    for start in range(0, len(rows), step):
+    for start in passing_bar(range(0, len(rows), step), "comparing", unit="block"):
         block = signs[start : start + step]
         product = np.maximum(block @ signs[start:].T, block @ mirrored[start:].T)
         near = np.argwhere(np.triu(product >= bits - 2 * most, k=1))

@@ -174,7 +174,7 @@ def _product_candidates(index: np.ndarray, queries: np.ndarray, k: int) -> tuple
     positions, beyond = np.empty((len(queries), found), np.int64), np.full(len(queries), np.inf)
     centre, rounding = index.mean(axis=0, dtype=np.float64), np.finfo(np.float32)
     share = 1 - (len(centre) + 8) * float(rounding.eps)
-    for start in range(0, len(queries), QUERY_BLOCK):
+    for start in passing_bar(range(0, len(queries), QUERY_BLOCK), "searching", unit="block"):
         rows = slice(start, start + QUERY_BLOCK)
         moved = queries[rows] - centre
         positions[rows], bounds = _lowest_bounds(index, moved, centre, share, found)
