@@ -41,7 +41,7 @@ $(STAMP): FORCE | $(INSTALLED)
 test: $(INSTALLED)-dev  ## check style and run every test
 	$(VENV) -m ruff check
 	$(VENV) -m ruff format --check
-	$(VENV) -m pytest
+	$(VENV) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 data: $(INSTALLED)  ## download the real photographs to data/mammals
 	@$(VENV) -m pip install --quiet --disable-pip-version-check "$(KAGGLEHUB)"

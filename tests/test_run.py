@@ -88,6 +88,14 @@ def test_a_notebook_runs_where_it_lies_in_this_interpreter(tmp_path: Path) -> No
     assert not nbformat.read(notebook, 4).cells[0].outputs
 
 
+def test_nothing_is_left_of_a_bar_that_has_gone(tmp_path: Path) -> None:
+    bar = "from retrieval.progress import passing_bar\nfor _ in passing_bar(range(9), delay=0): pass"
+    done = run(tmp_path, write(tmp_path / "bar.ipynb", bar, f"{bar}\nprint('shown')"))
+    assert done.returncode == 0 and "0/9" in done.stderr
+    executed = nbformat.read(tmp_path / "artifacts" / "notebooks" / "bar.ipynb", 4)
+    assert [[output.text for output in cell.outputs] for cell in executed.cells] == [[], ["shown\n"]]
+
+
 def test_a_users_error_is_one_line_and_stops_the_rest(tmp_path: Path) -> None:
     old = tmp_path / "artifacts" / "notebooks" / "bad.ipynb"
     old.parent.mkdir(parents=True)

@@ -35,7 +35,6 @@ def layout(features: np.ndarray, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
     rows = np.arange(len(features))
     if len(rows) > MOST_POINTS:
         rows = np.sort(np.random.default_rng(seed).choice(rows, MOST_POINTS, replace=False))
-    print(f"laying out {len(rows)} images on a map")
     points = plane(features[rows], seed=seed).astype(float)
     points -= points.min(axis=0)
     return (MARGIN + points * ((SIDE - 2 * MARGIN) / points.max())).round(1), rows

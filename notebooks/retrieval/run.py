@@ -140,6 +140,9 @@ async def _run_cells(client: NotebookClient, **kernel: Any) -> bool:
 async def _cells(client: NotebookClient) -> None:
     for index, cell in enumerate(client.nb.cells):
         await client.async_execute_cell(cell, index)
+        if cell.cell_type == "code":
+            # A progress bar that has gone leaves blanks behind.
+            cell.outputs = [output for output in cell.outputs if output.get("text", "shown").strip()]
 
 
 def to_page(executed: nbformat.NotebookNode, title: str) -> str:
