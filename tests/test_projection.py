@@ -1,9 +1,13 @@
 """The discriminant projection: what it keeps, what it forgets, and Fisher's formula by another way."""
 
+from io import StringIO
+
 import numpy as np
 import pytest
 import scipy.linalg
+from tqdm import tqdm
 
+from retrieval import projection
 from retrieval.fusion import l2_normalise
 from retrieval.projection import discriminant, plane
 
@@ -74,3 +78,10 @@ def test_neighbours_stay_neighbours_on_the_plane():
 def test_two_images_and_one_dimension_have_a_place_on_the_plane(shape: tuple[int, int]):
     points = plane(np.random.default_rng(0).normal(size=shape).astype(np.float32), seed=0)
     assert points.shape == (shape[0], 2) and np.isfinite(points).all() and np.ptp(points) > 0
+
+
+def test_a_bar_follows_the_layout_to_its_end(monkeypatch: pytest.MonkeyPatch):
+    shown = tqdm(total=projection.ITERATIONS, file=StringIO())
+    monkeypatch.setattr(projection, "bar", lambda **_: shown)
+    plane(np.random.default_rng(0).normal(size=(40, 8)), seed=0)
+    assert 100 <= shown.n == shown.total <= projection.ITERATIONS

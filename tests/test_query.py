@@ -169,6 +169,7 @@ def test_the_command_writes_a_picture_and_opens_none_without_a_terminal(folder: 
         ({}, "no IMAGE is named: make query IMAGE=photo.jpg"),
         ({"IMAGE": "/nowhere.jpg"}, "/nowhere.jpg is no file: name a picture"),
         ({"IMAGE": "/"}, "/ is no file: name a picture"),
+        ({"IMAGE": "/" + 300 * "x"}, "x is no file: name a picture"),
         ({"IMAGE": __file__}, "test_query.py cannot be read (not an image)"),
         ({"IMAGE": __file__, "K": "none"}, "K=none is not a whole number from 1"),
         ({"IMAGE": __file__, "FEATURES": "fused"}, "FEATURES=fused is unknown: use proxy_mobilenetv2, siam"),

@@ -83,6 +83,17 @@ def test_a_method_of_ones_own_comes_last_under_its_name() -> None:
     assert list(table.index) == ["MobileNetV2", "expanded", "my own"]
 
 
+def test_methods_that_are_others_under_another_name_are_named() -> None:
+    plain = {"fused_weighted": a_result() | {"weight": 0.4}, "expanded": a_result() | {"k": 5}}
+    assert report.remarks(plain) == report.remarks({"mobilenetv2": a_result()}) == []
+    for weight, alone in ((0.0, "Siamese MobileNetV2"), (1.0, "MobileNetV2")):
+        (line,) = report.remarks({"fused_weighted": a_result() | {"weight": weight}})
+        assert line.startswith(f"Fused weighted is {alone} alone")
+    assert report.remarks({"expanded": a_result() | {"k": 0}}) == [
+        "Expanded is fused projected: validation chose no expansion"
+    ]
+
+
 def test_text_rounds_and_signs() -> None:
     results = {"mobilenetv2": a_result(), "fused_weighted": a_result()}
     first, second = report.to_text(report.summary(results, REPORTED)).splitlines()[-2:]

@@ -15,6 +15,7 @@ import nbformat
 import psutil
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from retrieval.run import to_page
 from retrieval.settings import PROJECT
 
 KERNELSPEC = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
@@ -94,6 +95,12 @@ def test_nothing_is_left_of_a_bar_that_has_gone(tmp_path: Path) -> None:
     assert done.returncode == 0 and "0/9" in done.stderr
     executed = nbformat.read(tmp_path / "artifacts" / "notebooks" / "bar.ipynb", 4)
     assert [[output.text for output in cell.outputs] for cell in executed.cells] == [[], ["shown\n"]]
+
+
+def test_links_to_notebooks_lead_to_their_pages(tmp_path: Path) -> None:
+    notebook = new_notebook(cells=[new_markdown_cell("[next](02_next.ipynb), [code](a/b.py)")])
+    page = to_page(notebook, "first")
+    assert 'href="02_next.html"' in page and 'href="a/b.py"' in page
 
 
 def test_a_users_error_is_one_line_and_stops_the_rest(tmp_path: Path) -> None:

@@ -123,7 +123,9 @@ def test_a_description_names_the_best_epoch_of_the_last_stage():
     history = pd.DataFrame(
         {"epoch": [1, 2, 3], "val_precision": [0.9, 0.5, 0.4], "seconds": 60.0, "kept": [True, True, False]}
     )
-    assert "3 epochs in 3 min; best validation precision@3 0.500 after epoch 2" in training.describe(history)
+    told = training.describe(history, chance=0.1)
+    assert told == "3 epochs in 3 min; best validation precision@3 0.500 after epoch 2, by chance 0.100"
+    assert training.describe(history, chance=0.4).endswith("by chance 0.400: it has learned next to nothing")
 
 
 @pytest.mark.parametrize(("steps", "warm_up"), [(64, 32), (128, 64), (5, 32), (1, 10)])

@@ -3,7 +3,6 @@
 import itertools
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -121,14 +120,3 @@ def test_shares_of_violations_by_hand():
     shares = triplets.violating_shares(distances, np.array([0, 0, 1, 1]), MARGIN)
     assert float(shares["random"]) == pytest.approx(2 / 8)
     assert float(shares["hardest"]) == pytest.approx(2 / 4)
-
-
-@pytest.mark.parametrize(("noise", "collapsed"), [(0.01, True), (1.0, False)])
-def test_embeddings_in_one_point_are_noticed(noise: float, collapsed: bool) -> None:
-    rng, labels = np.random.default_rng(0), np.arange(6).repeat(4)
-    embeddings = np.array([1.0, 0.0, 0.0]) + noise * rng.normal(size=(len(labels), 3))
-    values = triplets.hinge(embeddings.astype(np.float32), labels, margin=MARGIN)
-    history = pd.DataFrame([{key: float(value) for key, value in values.items()} | {"kept": True}])
-    # What came after the epoch that is kept does not matter.
-    history = pd.concat([history, history.assign(loss=MARGIN, random=1.0 - collapsed, kept=False)])
-    assert triplets.has_collapsed(history, margin=MARGIN) == collapsed

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from retrieval.figures import hue
 from retrieval.images import data_uri, load_images
 from retrieval.projection import plane
 from retrieval.search import nearest
@@ -17,8 +18,6 @@ from retrieval.search import nearest
 MOST_POINTS = 3000
 THUMBNAIL, SHEET_COLUMNS = 48, 64  # pixels a side, thumbnails in a line
 SIDE, MARGIN = 1000, 30  # of the map, in its own units
-# Each hue is the golden angle away from the one before: categories next by name look different.
-GOLDEN_ANGLE = 137.508
 COMMONEST = 3  # categories that are named as retrieved instead of another
 
 
@@ -61,7 +60,7 @@ def drawing(points: np.ndarray, files: Sequence[str], categories: np.ndarray, ro
     layers = [
         {
             "name": name,
-            "hue": round(GOLDEN_ANGLE * number % 360),
+            "hue": round(hue(number)),
             # A line of no length with round ends is a dot, of the same size however near one looks.
             "dots": "".join(f"M{x:g} {y:g}h0" for x, y in points[numbers == number]),
             "middle": np.median(points[numbers == number], axis=0).tolist(),

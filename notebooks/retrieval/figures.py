@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from colorsys import hls_to_rgb
 from functools import partial
 from pathlib import Path
 
@@ -40,6 +41,8 @@ SHARES = {
     "random": "violating among all triplets",
     "accuracy": "images nearest to their proxy",
 }
+# Categories that are next to each other by name look different.
+GOLDEN_ANGLE = 137.508
 THUMBNAIL = 144
 # Categories that can be labelled in one figure, and characters that fit above a thumbnail.
 LABELLED, TITLE = 60, 26
@@ -135,6 +138,11 @@ def query_grid(
     return _finish(figure)
 
 
+def hue(number: int) -> float:
+    """A hue in degrees for the category of a number, the golden angle away from that of the one before."""
+    return GOLDEN_ANGLE * number % 360
+
+
 def category_counts(counts: pd.DataFrame, *, title: str) -> Figure:
     """Stacked bars: images per category (rows) and part (columns); of many, the smallest and largest."""
     if len(counts) > LABELLED:
@@ -156,7 +164,7 @@ def feature_map(points: np.ndarray, root: Path, files: Sequence[str], *, title: 
     """
     names = np.array([category_of(file) for file in files])
     categories = np.unique(names)
-    colours = plt.get_cmap("nipy_spectral")(np.linspace(0.05, 0.95, len(categories)))
+    colours = [hls_to_rgb(hue(number) / 360, 0.42, 0.7) for number in range(len(categories))]
     largest = set(pd.Series(names).value_counts().index[:LABELLED])
     figure, axis = plt.subplots(figsize=(11, 9))
     for category, colour in zip(categories, colours, strict=True):

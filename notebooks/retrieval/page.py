@@ -56,6 +56,7 @@ def render(
         source=reported["source"],
         results={report.title(name): results[name] for name in report.ordered(results)},
         k=report.K,
+        remarks=report.remarks(results),
         problems=problems,
         closeup=closeup,
     )
@@ -66,7 +67,7 @@ def look_closely(
 ) -> dict[str, Any]:
     """What the best method confuses, some queries, and its features on a map.
 
-    The best is that of the highest precision@3, of several that of the highest mAP.
+    The best is that of the highest precision@3, of several that of the highest mAP, of several the first.
 
     Args:
         store: that holds its features and those of MobileNetV2.
@@ -81,8 +82,10 @@ def look_closely(
         RetrievalError: features or images are missing, damaged or stale.
     """
     order = report.ordered(results)
-    best = max(order, key=lambda name: (results[name]["accuracy"], results[name]["map"]))
-    tied = [name for name in order if results[name]["accuracy"] == results[best]["accuracy"] and name != best]
+    # Means of the same values in another order may differ in their last bits.
+    scores = {name: (round(results[name]["accuracy"], 9), round(results[name]["map"], 9)) for name in order}
+    best = max(order, key=scores.get)
+    tied = [name for name in order if scores[name][0] == scores[best][0] and name != best]
     found = {
         name: nearest(store.features(name, "train"), store.features(name, "test"), NEIGHBOURS, method="exact")
         for name in dict.fromkeys([best, REFERENCE])

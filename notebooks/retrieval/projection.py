@@ -70,7 +70,10 @@ def plane(features: np.ndarray, *, seed: int) -> np.ndarray:
         progress = bar(total=ITERATIONS, desc="laying out", unit="iteration")
         layout = TSNE(perplexity=perplexity, init=init, random_state=seed, max_iter=ITERATIONS, verbose=2)
         with progress, redirect_stdout(_Iterations(progress)):
-            return layout.fit_transform(reduced)
+            points = layout.fit_transform(reduced)
+            # It may have stopped early.
+            progress.total = progress.n
+    return points
 
 
 class _Iterations(StringIO):

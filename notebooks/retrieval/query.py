@@ -84,7 +84,8 @@ def find(
         RetrievalError: the picture is not there or cannot be read, the features are unknown, not there, or
             no encoder alone gives them.
     """
-    if not image.is_file():
+    # Unlike a Path, this takes a name that is too long for no file.
+    if not os.path.isfile(image):  # noqa: PTH113
         raise RetrievalError(f"{shown(image)} is no file: name a picture, as in make query IMAGE=photo.jpg")
     features = _usable(store, features)
     query = encoder(store, features)(image)

@@ -148,6 +148,19 @@ def caption(results: Mapping[str, Result]) -> str:
     return line if is_comparable(results) else f"{line}; other images than the original's: no comparison"
 
 
+def remarks(results: Mapping[str, Result]) -> list[str]:
+    """Which methods are others under another name, because that is what validation chose."""
+    weight = results.get("fused_weighted", {}).get("weight")
+    k = results.get("expanded", {}).get("k")
+    lines = []
+    if weight in (0, 1):
+        alone = METHODS["mobilenetv2" if weight else "siamese_mobilenetv2"]
+        lines.append(f"Fused weighted is {alone} alone, at unit length: validation chose no fusion")
+    if k == 0:
+        lines.append("Expanded is fused projected: validation chose no expansion")
+    return lines
+
+
 def shown_pairs(reported: Mapping[str, Any], vectors: Mapping[str, np.ndarray]) -> pd.DataFrame:
     """The distances that the original shows for single pairs of files, beside those of `vectors`.
 
@@ -219,7 +232,8 @@ def show(store: Store) -> tuple[dict[str, Result], list[str]]:
     if not results:
         need_categories(store.load("dataset.json"))
         raise RetrievalError(problems[0])
-    print(to_text(summary(results, load_reported())), "", caption(results), *problems, sep="\n")
+    table, lines = to_text(summary(results, load_reported())), [*remarks(results), *problems]
+    print(table, "", caption(results), *lines, sep="\n")
     return results, problems
 
 

@@ -146,11 +146,15 @@ async def _cells(client: NotebookClient) -> None:
 
 
 def to_page(executed: nbformat.NotebookNode, title: str) -> str:
-    """An executed notebook as HTML in which no name of a file or folder is taken for code."""
+    """An executed notebook as HTML in which no name of a file or folder is taken for code.
+
+    Its links to other notebooks are to their pages.
+    """
     exporter = HTMLExporter(sanitize_html=True)
     # nbconvert's own filter knows no headings, paragraphs nor heads of tables, and would show their tags.
     exporter.register_filter("clean_html", _clean)
-    return exporter.from_notebook_node(executed, {"metadata": {"name": title}})[0]
+    page = exporter.from_notebook_node(executed, {"metadata": {"name": title}})[0]
+    return re.sub(r'(<a [^>]*href="[\w-]+)\.ipynb"', r'\1.html"', page)
 
 
 def _clean(html: str) -> str:

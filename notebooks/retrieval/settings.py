@@ -34,7 +34,8 @@ class Settings:
     artifacts: Path
 
     def __str__(self) -> str:
-        return "\n".join(f"{name.upper():<10} {value}" for name, value in asdict(self).items())
+        shown = {name: "default" if value in (None, "") else value for name, value in asdict(self).items()}
+        return "\n".join(f"{name.upper():<10} {value}" for name, value in shown.items())
 
 
 def read_settings() -> Settings:

@@ -105,7 +105,7 @@ def faster(times: pd.DataFrame) -> str:
     """
     found, last = crossings(times), times.iloc[-1].idxmin()
     if len(found) > 1:
-        return "the curves cross more than once: this machine was too busy to tell"
+        return "the curves cross more than once, as on a busy machine: no answer"
     return f"{last} is faster {f'from about {found[0]:.0f} {times.index.name} on' if found else 'throughout'}"
 
 

@@ -29,6 +29,7 @@ History = list[dict[str, float]]
 Loss = Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
 COLOURS = 0.2  # by how much brightness, contrast and saturation vary
 WARM_UP = 32  # the fewest steps, unless that is more than half of them all
+NEXT_TO_NOTHING = 1.5  # times the precision of chance
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def train(
     history, step = _resume(encoder, folder), training_step(encoder, loss, recipe.crop)
     with bar(total=recipe.epochs * steps, initial=len(history) * steps, unit="batch") as progress:
         while len(history) < recipe.epochs and not _has_stalled(history, recipe.patience):
-            progress.set_description(f"epoch {len(history) + 1} of {recipe.epochs}")
+            progress.set_description(f"epoch {len(history) + 1} of {recipe.epochs}", refresh=False)
             started, rng, batches = monotonic(), np.random.default_rng([seed, len(history)]), []
             for _ in range(steps):
                 rows = draw_batch(labels, recipe.categories, recipe.images, rng)
@@ -109,7 +110,7 @@ def train(
             row["val_precision"] = validation_precision(encoder, *val_set)
             history.append({"epoch": len(history) + 1, **row, "seconds": round(monotonic() - started, 1)})
             _checkpoint(encoder, history, folder)
-            progress.set_postfix(val_precision=f"{row['val_precision']:.3f}")
+            progress.set_postfix(val_precision=f"{row['val_precision']:.3f}", refresh=False)
             on_epoch(_table(history))
         # What stopped early is done.
         progress.total = progress.n
@@ -143,12 +144,14 @@ def training_step(encoder: keras.Model, loss: Loss, crop: int) -> Callable[..., 
     return step
 
 
-def describe(history: pd.DataFrame) -> str:
-    """One line about a training of one stage or more, from its history."""
+def describe(history: pd.DataFrame, *, chance: float) -> str:
+    """One line about a training of one stage or more, from its history and the precision@3 of chance."""
     best = history[history.kept].iloc[-1]
+    little = best.val_precision < NEXT_TO_NOTHING * chance
     return (
         f"{len(history)} epochs in {history.seconds.sum() / 60:.0f} min; "
-        f"best validation precision@3 {best.val_precision:.3f} after epoch {best.epoch:.0f}"
+        f"best validation precision@3 {best.val_precision:.3f} after epoch {best.epoch:.0f}, "
+        f"by chance {chance:.3f}{': it has learned next to nothing' if little else ''}"
     )
 
 
@@ -166,8 +169,9 @@ def validation_precision(encoder: keras.Model, images: np.ndarray, categories: n
 def _learning_rate(recipe: Recipe, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
     """Linear warm-up, then half a cosine down to nearly nothing.
 
-    Half an epoch is warming up. Of few images it would end after a step or two, and a triplet training
-    from scratch that starts at its full rate draws all embeddings together in one point.
+    Warming up takes half an epoch, `WARM_UP` steps at least, and half of all steps at most. Of few images,
+    half an epoch is a step or two, and a triplet training from scratch that starts at its full rate draws
+    all embeddings together in one point.
     """
     total = steps * recipe.epochs
     warm_up = max(1, min(max(steps // 2, WARM_UP), total // 2))

@@ -11,12 +11,7 @@ still teach something (Hermans, Beyer and Leibe, "In Defense of the Triplet Loss
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from retrieval.quietly import tf
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def squared_distances(embeddings: tf.Tensor) -> tf.Tensor:
@@ -99,25 +94,6 @@ def hinge(
     distances = squared_distances(embeddings)
     loss = mean_hinge(distances, MINING[mining](distances, labels, margin), margin)
     return {"loss": loss, **violating_shares(distances, labels, margin)}
-
-
-def has_collapsed(history: pd.DataFrame, *, margin: float) -> bool:
-    """Whether a training has drawn all embeddings together in nearly one point, in the epoch it kept.
-
-    There, all distances are nearly 0, so that nearly every triplet violates the condition by the margin
-    (Hermans, Beyer and Leibe, 2017).
-
-    Args:
-        history: the means of what `hinge` gave, a row an epoch, as `training.train` returns it.
-        margin: as in training.
-
-    >>> import pandas as pd
-    >>> history = pd.DataFrame({"loss": [0.25, 0.199], "random": [0.8, 0.99], "kept": [False, True]})
-    >>> has_collapsed(history, margin=0.2)
-    True
-    """
-    kept = history[history["kept"]].iloc[-1]
-    return bool(kept["random"] > 0.9 and abs(kept["loss"] - margin) < 0.05 * margin)
 
 
 def mean_hinge(distances: tf.Tensor, triplets: tf.Tensor, margin: float) -> tf.Tensor:
