@@ -71,7 +71,9 @@ def project(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_commands_do_what_they_say(command: str, expected: str, project: Path, folder: Path) -> None:
     """Those that need no network, and no more than a minute."""
     assert command in COMMANDS
-    environment = os.environ | tiny.environment(folder) | {"ARTIFACTS": "artifacts"}
+    # Without the settings of a make that runs these tests.
+    system = {"PATH": os.environ["PATH"], "HOME": str(project.parent)}
+    environment = system | tiny.environment(folder) | {"ARTIFACTS": "artifacts"}
     as_installed = ["make", "--assume-old=.venv/.installed", *command.split()[1:]]
     done = subprocess.run(
         as_installed, cwd=project, env=environment, capture_output=True, text=True, check=False
