@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retrieval.figures import hue
 from retrieval.images import data_uri, load_images
 from retrieval.projection import plane
 from retrieval.search import nearest
@@ -18,7 +17,14 @@ from retrieval.search import nearest
 MOST_POINTS = 3000
 THUMBNAIL, SHEET_COLUMNS = 48, 64  # pixels a side, thumbnails in a line
 SIDE, MARGIN = 1000, 30  # of the map, in its own units
+# Categories that are next to each other by name look different.
+GOLDEN_ANGLE = 137.508
 COMMONEST = 3  # categories that are named as retrieved instead of another
+
+
+def hue(number: int) -> float:
+    """A hue in degrees for the category of a number, the golden angle away from that of the one before."""
+    return GOLDEN_ANGLE * number % 360
 
 
 def layout(features: np.ndarray, *, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -22,6 +22,7 @@ from matplotlib.ticker import LogLocator
 from PIL import Image
 
 from retrieval.dataset import category_of
+from retrieval.feature_map import hue
 from retrieval.images import open_image
 from retrieval.storage import write_atomically
 
@@ -41,8 +42,6 @@ SHARES = {
     "random": "violating among all triplets",
     "accuracy": "images nearest to their proxy",
 }
-# Categories that are next to each other by name look different.
-GOLDEN_ANGLE = 137.508
 THUMBNAIL = 144
 # Categories that can be labelled in one figure, and characters that fit above a thumbnail.
 LABELLED, TITLE = 60, 26
@@ -136,11 +135,6 @@ def query_grid(
         for axis, file, distance in zip(block[:, 1:].flat, retrieved, lengths, strict=False):
             _framed(axis, root / file, *_judged(query, file, distance))
     return _finish(figure)
-
-
-def hue(number: int) -> float:
-    """A hue in degrees for the category of a number, the golden angle away from that of the one before."""
-    return GOLDEN_ANGLE * number % 360
 
 
 def category_counts(counts: pd.DataFrame, *, title: str) -> Figure:

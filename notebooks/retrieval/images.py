@@ -94,13 +94,13 @@ def load_images(root: Path, files: Sequence[str], size: int) -> np.ndarray:
 
 def data_uri(image: np.ndarray) -> str:
     """An image, uint8 `[height, width, 3]`, as a JPEG within a text, as `src` of HTML's <img>."""
-    return "data:image/jpeg;base64," + b64encode(to_jpeg(Image.fromarray(image), 80)).decode()
+    return "data:image/jpeg;base64," + b64encode(encoded(Image.fromarray(image), "JPEG", quality=80)).decode()
 
 
-def to_jpeg(image: Image.Image, quality: int) -> bytes:
-    """An image as the content of a JPEG file; Pillow's quality, 1 to 95."""
+def encoded(image: Image.Image, kind: str, **options: int) -> bytes:
+    """An image as the content of a file of a kind and with the options that Pillow's `save` knows."""
     buffer = BytesIO()
-    image.save(buffer, "JPEG", quality=quality)
+    image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 

@@ -16,7 +16,7 @@ from IPython.display import display
 
 from retrieval.dataset import category_of
 from retrieval.figures import RIGHT, WRONG, thumbnail
-from retrieval.images import to_jpeg
+from retrieval.images import encoded
 from retrieval.session import Session, mark, score, search
 
 CAPTIONS = {None: "not judged", True: "✓ relevant", False: "✗ irrelevant"}
@@ -175,4 +175,4 @@ def _caption(picture: widgets.Button, mark: bool | None) -> None:
 @cache
 def _jpeg(path: Path) -> str:
     """A thumbnail, base64."""
-    return b64encode(to_jpeg(thumbnail(path), 85)).decode()
+    return b64encode(encoded(thumbnail(path), "JPEG", quality=85)).decode()

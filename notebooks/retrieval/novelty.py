@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
+from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -23,6 +23,7 @@ from retrieval import sample
 from retrieval.artifacts import Store
 from retrieval.extraction import Describe
 from retrieval.fusion import l2_normalise
+from retrieval.images import encoded
 from retrieval.progress import passing_bar
 from retrieval.search import nearest
 
@@ -105,9 +106,10 @@ def describe_unlike(describe: Describe, *, drawings: bool, seed: int) -> dict[st
     if drawings:
         animals = rng.choice(list(sample.ANIMALS), PICTURES)
         kinds["drawings"] = [sample.photograph(animal, rng) for animal in animals]
+    to_png = partial(encoded, kind="PNG")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return {
-            name: np.stack([*pool.map(describe, map(_to_png, pictures))]) for name, pictures in kinds.items()
+            name: np.stack([*pool.map(describe, map(to_png, pictures))]) for name, pictures in kinds.items()
         }
 
 
@@ -119,9 +121,3 @@ def _blown_up(side: int, rng: np.random.Generator) -> Image.Image:
     """Random pixels, `side` x `side`, drawn out smoothly to 256 x 256."""
     pixels = rng.integers(0, 256, (side, side, 3), np.uint8)
     return Image.fromarray(pixels).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
-
-
-def _to_png(picture: Image.Image) -> bytes:
-    buffer = BytesIO()
-    picture.save(buffer, "PNG")
-    return buffer.getvalue()

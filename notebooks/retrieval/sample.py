@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from retrieval.errors import RetrievalError
-from retrieval.images import to_jpeg
+from retrieval.images import encoded
 from retrieval.menagerie import ANIMALS, Animal, shade
 from retrieval.progress import bar
 from retrieval.scenery import SCENES
@@ -97,7 +97,9 @@ def _draw_all(root: Path, seed: int, images_per_category: int) -> None:
             for number in range(1, images_per_category + 1):
                 rng = np.random.default_rng([seed, code, number])
                 image = photograph(category, rng)
-                _file(root, category, number).write_bytes(to_jpeg(image, int(rng.integers(80, 95))))
+                _file(root, category, number).write_bytes(
+                    encoded(image, "JPEG", quality=int(rng.integers(80, 95)))
+                )
                 progress.update()
 
 
@@ -106,7 +108,7 @@ def _duplicate(root: Path, last: int) -> None:
         shutil.copyfile(_file(root, source, 1), _file(root, copy, last))
     for source, copy in NEAR_COPIES:
         with Image.open(_file(root, source, 1)) as image:
-            _file(root, copy, last).write_bytes(to_jpeg(image, 85))
+            _file(root, copy, last).write_bytes(encoded(image, "JPEG", quality=85))
 
 
 def _file(root: Path, category: str, number: int) -> Path:
