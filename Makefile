@@ -10,7 +10,8 @@ REQUIREMENTS := $(if $(LOCKED),requirements.lock,requirements.txt)
 INSTALLED := .venv/.installed$(if $(LOCKED),-locked)
 STAMP := $(ARTIFACTS)/settings.txt
 EXECUTED := $(ARTIFACTS)/notebooks
-PACKAGE := $(wildcard notebooks/retrieval/*.py) notebooks/retrieval/reported.json
+# Every file of the package, in whichever room.
+PACKAGE := $(shell find notebooks/retrieval -name '*.py' -o -name '*.json' -o -name '*.html')
 KAGGLEHUB := kagglehub>=0.3.13,<2
 PIP_AUDIT := pip-audit>=2.7,<3
 
@@ -23,7 +24,7 @@ endif
 .PHONY: all test data lab query report verify seeds unseen bench audit clean help FORCE
 
 all: $(EXECUTED)/06_rocchio_feedback.ipynb  ## run the notebooks that are not up to date, then print the table (default)
-	@$(VENV) -m retrieval.report
+	@$(VENV) -m retrieval.commands.table
 
 # A notebook runs again after a change of itself, the package, the settings or an earlier notebook.
 $(EXECUTED)/02_mobilenetv2_features.ipynb: $(EXECUTED)/01_split.ipynb
@@ -32,11 +33,11 @@ $(EXECUTED)/04_kdtree_retrieval.ipynb: $(EXECUTED)/03_siamese_encoders.ipynb
 $(EXECUTED)/05_feature_fusion.ipynb: $(EXECUTED)/04_kdtree_retrieval.ipynb
 $(EXECUTED)/06_rocchio_feedback.ipynb: $(EXECUTED)/05_feature_fusion.ipynb
 $(EXECUTED)/%.ipynb: notebooks/%.ipynb $(PACKAGE) $(STAMP) | $(INSTALLED)
-	@$(VENV) -m retrieval.run $<
+	@$(VENV) -m retrieval.commands.run $<
 
 # Looked at every time, written only when the settings or the data have changed.
 $(STAMP): FORCE | $(INSTALLED)
-	@$(VENV) -m retrieval.stamp
+	@$(VENV) -m retrieval.commands.changes
 
 test: $(INSTALLED)-dev  ## check style and run every test
 	$(VENV) -m ruff check
@@ -45,28 +46,28 @@ test: $(INSTALLED)-dev  ## check style and run every test
 
 data: $(INSTALLED)  ## download the real photographs to data/mammals
 	@$(VENV) -m pip install --quiet --disable-pip-version-check "$(KAGGLEHUB)"
-	@$(VENV) -m retrieval.download
+	@$(VENV) -m retrieval.commands.data
 
 lab: $(INSTALLED)  ## open the notebooks in Jupyter
 	@$(VENV) -m jupyter lab notebooks
 
 query: $(INSTALLED)  ## find the images nearest to IMAGE: a table, and figures/query.png beside the artifacts
-	@$(VENV) -m retrieval.query
+	@$(VENV) -m retrieval.commands.query
 
 report: $(INSTALLED)  ## print the table and write report.html, one file to send, beside the artifacts
-	@$(VENV) -m retrieval.page
+	@$(VENV) -m retrieval.commands.report
 
 verify: $(INSTALLED)  ## check every artifact against the manifest
-	@$(VENV) -m retrieval.artifacts
+	@$(VENV) -m retrieval.commands.verify
 
 seeds: $(EXECUTED)/02_mobilenetv2_features.ipynb  ## repeat split and retrieval for five seeds; print mean and spread
-	@$(VENV) -m retrieval.protocols
+	@$(VENV) -m retrieval.commands.seeds
 
 unseen: $(EXECUTED)/02_mobilenetv2_features.ipynb  ## train without some categories and query those; three draws
-	@$(VENV) -m retrieval.unseen
+	@$(VENV) -m retrieval.commands.unseen
 
 bench: $(EXECUTED)/02_mobilenetv2_features.ipynb  ## measure time and memory of every step, and how they grow
-	@$(VENV) -m retrieval.bench
+	@$(VENV) -m retrieval.commands.bench
 
 audit: $(INSTALLED)  ## look the locked versions up in the list of known vulnerabilities
 	@$(VENV) -m pip install --quiet --disable-pip-version-check "$(PIP_AUDIT)"

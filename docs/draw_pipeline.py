@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from retrieval.figures import PARTS, QUERY, RIGHT, WRONG
-from retrieval.sample import photograph
+from retrieval.data.sample.drawing import photograph
+from retrieval.views.style import PARTS, QUERY, RIGHT, WRONG
 
 PATH = Path(__file__).with_name("pipeline.png")
 SHOWN = ("owl", "hare", "turtle", "snail")

@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageCms
 
+from retrieval.data.decoding import FILE_BYTES, open_image
 from retrieval.errors import RetrievalError
-from retrieval.images import FILE_BYTES, open_image
 
 # After these a process is ended, however busy the machine.
 PATIENCE = 60

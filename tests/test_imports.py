@@ -11,7 +11,17 @@ import pytest
 import tiny
 
 PACKAGE = Path(__file__).resolve().parents[1] / "notebooks"
-LIGHT = ("metrics", "search", "fusion", "feedback", "artifacts", "dataset", "figures", "extraction", "query")
+LIGHT = (
+    "evaluation.metrics",
+    "search.neighbours",
+    "features.fusion",
+    "search.feedback",
+    "artifacts.store",
+    "data.dataset",
+    "views.plots",
+    "features.extraction",
+    "views.query",
+)
 
 
 def python(code: str) -> str:

@@ -16,10 +16,17 @@ import pandas as pd
 import pytest
 import tiny
 
-from retrieval import fusion, metrics, query, search, training, unseen
-from retrieval.artifacts import PARTS, open_store, verify
-from retrieval.dataset import category_of
+from retrieval.artifacts.store import open_store
+from retrieval.commands.verify import verify
+from retrieval.data.dataset import category_of
+from retrieval.data.splitting import PARTS
+from retrieval.encoders import training
+from retrieval.evaluation import metrics
+from retrieval.features import normalising
+from retrieval.search import neighbours
 from retrieval.settings import PROJECT, read_settings
+from retrieval.studies import unseen_categories
+from retrieval.views import query
 
 DIMENSIONS = {
     **{"mobilenetv2": 1280, "siamese_cnn": 128, "siamese_mobilenetv2": 1280, "proxy_mobilenetv2": 1280},
@@ -164,8 +171,8 @@ def test_an_indexed_image_as_query_has_its_row_and_its_neighbours(folder, featur
     rows = {part: store.features(features, part) for part in ("train", "test")}
     np.testing.assert_array_equal(query.encoder(store, features)(image), rows["test"][1])
     answer = query.find(store, image, k=5, features=features, parts=("train",))
-    unit = [fusion.l2_normalise(rows["train"]), fusion.l2_normalise(rows["test"][[1]])]
-    distances, positions = search.nearest(*unit, 5)
+    unit = [normalising.l2_normalise(rows["train"]), normalising.l2_normalise(rows["test"][[1]])]
+    distances, positions = neighbours.nearest(*unit, 5)
     assert answer.files == [store.files("train")[row] for row in positions[0]]
     np.testing.assert_array_equal(answer.distances, distances[0])
 
@@ -206,13 +213,13 @@ def test_categories_can_be_held_out_of_training(folder: Path, tmp_path: Path, mo
         indexed.extend(index_categories)
         return metrics.evaluate(rankings, index_categories, query_categories)
 
-    monkeypatch.setattr(unseen, "training", SimpleNamespace(train=train))
-    monkeypatch.setattr(unseen, "evaluate", evaluate)
+    monkeypatch.setattr(unseen_categories, "training", SimpleNamespace(train=train))
+    monkeypatch.setattr(unseen_categories, "evaluate", evaluate)
     settings = read_settings()
     store = open_store(settings)
-    table = unseen.measure(store, settings, 0)
+    table = unseen_categories.measure(store, settings, 0)
     categories = store.categories("train")
-    held_out = set(unseen.hold_out(categories, draw=0))
+    held_out = set(unseen_categories.hold_out(categories, draw=0))
     assert set(trained) == set(categories) - held_out and set(indexed) == held_out
     assert table.encoder.unique().tolist() == ["plain", "fine-tuned", "halfway"]
     for _, queries in table.groupby("encoder"):
@@ -222,7 +229,7 @@ def test_categories_can_be_held_out_of_training(folder: Path, tmp_path: Path, mo
 
 def test_draws_hold_out_other_categories() -> None:
     categories = np.arange(15).astype(str)
-    drawn = [unseen.hold_out(categories, draw=draw) for draw in range(5)]
+    drawn = [unseen_categories.hold_out(categories, draw=draw) for draw in range(5)]
     assert sorted(np.concatenate(drawn)) == sorted(categories)
 
 

@@ -12,10 +12,10 @@ from typing import TextIO
 import numpy as np
 from PIL import Image
 
-from retrieval import judging
-from retrieval.dataset import find_images
-from retrieval.images import load_image
+from retrieval.data.dataset import find_images
+from retrieval.data.images import load_image
 from retrieval.settings import PROJECT
+from retrieval.views import judging
 
 STEPS = [
     "01_split",
@@ -89,7 +89,7 @@ def environment(folder: Path) -> dict[str, str]:
 def start(*steps: str, folder: Path, output: int | TextIO = PIPE, **settings: str) -> subprocess.Popen:
     """Executes notebooks with the data and weights beside the artifacts in `folder`."""
     return subprocess.Popen(
-        [sys.executable, "-m", "retrieval.run", *map(committed, steps)],
+        [sys.executable, "-m", "retrieval.commands.run", *map(committed, steps)],
         env=os.environ | environment(folder) | settings,
         stdout=output,
         stderr=output,

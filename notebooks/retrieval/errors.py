@@ -1,7 +1,9 @@
-"""The one exception that a user is meant to read."""
+"""The one exception that a user is meant to read, and how a command ends."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -22,3 +24,18 @@ class NoCategoriesError(RetrievalError):
 def shown(path: Path | str) -> str:
     """A path on one line: quoted and escaped if not all of it prints."""
     return str(path) if str(path).isprintable() else ascii(str(path))
+
+
+def run(command: Callable[[], object]) -> None:
+    """Runs a command of `make` and ends the process if it fails.
+
+    Status 1 and one line for a `RetrievalError`, 130 for Ctrl-C. Images without categories are no failure.
+    """
+    try:
+        command()
+    except NoCategoriesError as error:
+        print(f"{error}; `make query IMAGE=photo.jpg` finds the images nearest to any picture")
+    except RetrievalError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,295 @@
+"""The contract between the notebooks: names, writes, reads and checks every artifact.
+
+`artifacts/manifest.json` holds, for every artifact, its SHA-256, shape, the step and settings that
+made it, and the SHA-256 of each artifact it was made from. That is what tells an artifact that can
+be reused from one that is missing, damaged or stale; one whose record is damaged counts as missing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatch
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retrieval.artifacts.formats import read, write
+from retrieval.artifacts.locks import locked
+from retrieval.artifacts.manifest import is_sealed, read_records, seal, write_records
+from retrieval.data.dataset import find_images, fingerprint
+from retrieval.errors import RetrievalError
+from retrieval.files import json_sha256, remove, sha256
+from retrieval.settings import Settings
+
+# The first pattern that fits an artifact's name tells the notebook that makes it.
+STEPS = {
+    "01_split": ("*_index_*.json", "dataset.json", "images.json", "audit.csv"),
+    "02_mobilenetv2_features": ("mobilenetv2*", "weights.json"),
+    "03_siamese_encoders": ("siamese_*", "proxy_mobilenetv2*", "imagenet_*", "unseen_*"),
+    "05_feature_fusion": (
+        *("fused*", "proxy_projected*", "expanded_*", "results/fused*"),
+        *("results/expanded*", "results/proxy*", "results/comparison*", "results/ablation.csv"),
+    ),
+    "06_rocchio_feedback": ("results/feedback*",),
+    "04_kdtree_retrieval": ("results/*",),
+}
+
+
+@dataclass(frozen=True)
+class Store:
+    """The artifacts of one run.
+
+    Attributes:
+        folder: where they are.
+        settings: by name; an artifact made with another value of one of these is stale.
+        data: folder of the images; where it is given and exists, what was made from others than are
+            there now is stale. Looked at once, when first needed.
+    """
+
+    folder: Path
+    settings: Mapping[str, Any]
+    data: Path | None = None
+    # The hash of each artifact when it was loaded: what has changed since is not what was computed on.
+    _loaded: dict[str, str] = field(default_factory=dict, init=False, repr=False)
+
+    def make(
+        self,
+        *names: str,
+        by: Callable[[Path], Any],
+        needs: Sequence[str] = (),
+        settings: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """The named artifacts, loaded if they are still valid, else made and saved.
+
+        Args:
+            names: one artifact, or several that are made together.
+            by: makes the artifact, or a tuple with one value per name. It is given a path for
+                unfinished work: the same one, with what lies there, when an interrupted run is
+                repeated with the same needs and settings.
+            needs: names of the artifacts it is made from.
+            settings: what else decides its content; JSON types only.
+
+        Returns:
+            What `load` gives, or a tuple of that where there are several names: read back from the
+            file even when just made, so that the first run sees what every later one does.
+
+        Raises:
+            RetrievalError: one of `needs` cannot be used or was made anew since it was loaded here, or
+                saving failed.
+            ValueError: `by` made an array that breaks the contract.
+        """
+        settings, inputs = dict(settings or {}), self._inputs(needs)
+        unfinished = self._unfinished(names[0], settings, inputs)
+        if self._are_current(names, settings, inputs):
+            print(f"reused {', '.join(names)}")
+        else:
+            with locked(self.folder, "make", f"making {names[0]}"):
+                # Another process may have made them while this one waited.
+                if not self._are_current(names, settings, inputs):
+                    unfinished.parent.mkdir(parents=True, exist_ok=True)
+                    # Without a name for what is made, its memory is free again before it is read back.
+                    self._save(_by_name(names, by(unfinished)), settings=settings, inputs=inputs)
+        _drop(unfinished)
+        loaded = tuple(self.load(name) for name in names)
+        return loaded if len(names) > 1 else loaded[0]
+
+    def save(
+        self,
+        name: str,
+        value: Any,
+        *,
+        needs: Sequence[str] = (),
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Writes an artifact that is cheap enough to be made anew in every run.
+
+        Raises:
+            RetrievalError: as `make`.
+            ValueError: an array breaks the contract.
+        """
+        self._save({name: value}, settings=dict(settings or {}), inputs=self._inputs(needs))
+
+    def load(self, name: str) -> Any:
+        """An artifact as its suffix says: array, JSON value, DataFrame or Keras model.
+
+        Raises:
+            RetrievalError: it is missing, damaged, stale, or not what its name promises.
+        """
+        digest = self.check(name)["sha256"]
+        try:
+            value = read(self.folder / name)
+        except ValueError as fault:
+            raise RetrievalError(f"artifacts/{name} {_remedy(name, str(fault))}") from None
+        self._loaded[name] = digest
+        return value
+
+    def features(self, features: str, part: str) -> np.ndarray:
+        """`<features>_<part>.npy`, float32 `[n_images, dim]`, its rows in the order of `files`.
+
+        Raises:
+            RetrievalError: as `load`, or the rows are not as many as the part's images.
+        """
+        name = f"{features}_{part}.npy"
+        array, images = self.load(name), len(self.files(part))
+        if len(array) != images:
+            problem = _remedy(name, f"has {len(array)} rows for {images} images")
+            raise RetrievalError(f"artifacts/{name} {problem}")
+        return array
+
+    def categories(self, part: str) -> np.ndarray:
+        """The category of every image of a part, `[n_images]` strings."""
+        return np.array(list(self.load(f"{part}_index_category.json").values()))
+
+    def files(self, part: str) -> list[str]:
+        """The path of every image of a part, relative to the data folder, with `/`."""
+        return list(self.load(f"{part}_index_file.json").values())
+
+    def groups(self, part: str) -> np.ndarray:
+        """The duplicate group of every image of a part, int `[n_images]`."""
+        return np.array(list(self.load(f"{part}_index_group.json").values()))
+
+    def check(self, name: str) -> dict[str, Any]:
+        """The manifest's record of an artifact that can be used.
+
+        Raises:
+            RetrievalError: it is missing, damaged or stale; names it and the notebook to run.
+        """
+        manifest = self.manifest()
+        if problem := self._damage(name, manifest) or self._stale(name, manifest):
+            raise RetrievalError(f"artifacts/{name} {problem}")
+        return manifest[name]
+
+    def is_intact(self) -> bool:
+        """Whether there are artifacts, and each still is the file that was written."""
+        manifest, names = self.manifest(), read_records(self.folder).keys()
+        return bool(names) and not any(self._damage(name, manifest) for name in names)
+
+    def manifest(self) -> dict[str, Any]:
+        """The record of every artifact, by name, but for the damaged ones.
+
+        Raises:
+            RetrievalError: the manifest is damaged as a whole.
+        """
+        records = read_records(self.folder)
+        return {name: record for name, record in records.items() if is_sealed(name, record)}
+
+    def _damage(self, name: str, manifest: Mapping[str, Any]) -> str:
+        """Why an artifact is not the file that the manifest describes, and the remedy, or ""."""
+        path = self.folder / name
+        if name not in manifest:
+            known = name in read_records(self.folder)
+            return _remedy(name, "has a damaged record in manifest.json" if known else "is missing")
+        try:
+            intact = sha256(path) == manifest[name]["sha256"]
+        except FileNotFoundError:
+            return _remedy(name, "is missing")
+        except OSError as error:
+            return _remedy(name, f"cannot be read ({error.strerror})")
+        return "" if intact else _remedy(name, "is damaged or was changed by hand")
+
+    def _stale(self, name: str, manifest: Mapping[str, Any]) -> str:
+        """Why an artifact no longer fits the settings, the images or its inputs, and the remedy, or ""."""
+        record = manifest[name]
+        for key, value in record["settings"].items():
+            if key in self.settings and self.settings[key] != value:
+                return _remedy(name, f"was made with {key}={value}, now {key}={self.settings[key]}")
+            if key == "fingerprint" and self._images not in ("", value):
+                return _remedy(name, f"was made from other images than are in {self.data} now")
+            if key == "sha256" and self._weights not in ("", value):
+                return _remedy(name, f"names other weights than are in {self.settings['weights']} now")
+        for need, digest in record["inputs"].items():
+            if need not in manifest or manifest[need]["sha256"] != digest:
+                return _remedy(name, f"was made from another {need}")
+            if reason := self._stale(need, manifest):
+                return f"rests on {need}, which {reason}"
+        return ""
+
+    @cached_property
+    def _images(self) -> str:
+        """The fingerprint of the images in the data folder, or "" where there is no such folder."""
+        return fingerprint(self.data, find_images(self.data)) if self.data and self.data.is_dir() else ""
+
+    @cached_property
+    def _weights(self) -> str:
+        """The SHA-256 of the weights file that the settings name, or "" where they name none."""
+        path = Path(self.settings.get("weights", ""))
+        return sha256(path) if path.is_file() else ""
+
+    def _inputs(self, needs: Sequence[str]) -> dict[str, str]:
+        """The hashes of what an artifact is made from, unless that is no longer what was loaded here."""
+        inputs = {need: self.check(need)["sha256"] for need in needs}
+        for need, digest in inputs.items():
+            if self._loaded.get(need, digest) != digest:
+                raise RetrievalError(
+                    f"artifacts/{need} was made anew after it was loaded here: run this notebook from the top"
+                )
+        return inputs
+
+    def _are_current(self, names: Sequence[str], settings: dict[str, Any], inputs: dict[str, str]) -> bool:
+        manifest, recipe = self.manifest(), [json.loads(json.dumps(settings)), inputs]
+        return not any(
+            self._damage(name, manifest)
+            or self._stale(name, manifest)
+            or [manifest[name]["settings"], manifest[name]["inputs"]] != recipe
+            for name in names
+        )
+
+    def _unfinished(self, name: str, settings: dict[str, Any], inputs: dict[str, str]) -> Path:
+        """Where an artifact is prepared; another path for other settings or inputs."""
+        return self.folder / "unfinished" / name / json_sha256([name, settings, inputs])[:12]
+
+    def _save(self, values: dict[str, Any], *, settings: dict[str, Any], inputs: dict[str, str]) -> None:
+        """Writes artifacts, then their records at once: those of an interrupted save do not fit the files."""
+        with locked(self.folder, "manifest"):
+            manifest = self.manifest()
+            for name, value in values.items():
+                path = self.folder / name
+                write(path, value)
+                record = {
+                    "sha256": sha256(path),
+                    "shape": list(value.shape) if hasattr(value, "shape") else None,
+                    "step": step_of(name),
+                    "settings": settings,
+                    "inputs": inputs,
+                }
+                manifest[name] = seal(name, record)
+                self._loaded.pop(name, None)
+            write_records(self.folder, manifest)
+
+
+def open_store(settings: Settings) -> Store:
+    """The artifacts of the folder that the settings name."""
+    watched = {key: value for key, value in asdict(settings).items() if key != "artifacts"}
+    return Store(settings.artifacts, watched | {"data": str(settings.data)}, settings.data)
+
+
+def step_of(name: str) -> str:
+    """The notebook that makes an artifact, or "" where none does.
+
+    >>> step_of("siamese_cnn_train.npy")
+    '03_siamese_encoders'
+    """
+    steps = (step for step, patterns in STEPS.items() if any(fnmatch(name, pattern) for pattern in patterns))
+    return next(steps, "")
+
+
+def _by_name(names: Sequence[str], made: Any) -> dict[str, Any]:
+    return dict(zip(names, made if len(names) > 1 else (made,), strict=True))
+
+
+def _drop(unfinished: Path) -> None:
+    """Removes what an artifact was prepared in, and the folders above it once they are empty."""
+    remove(unfinished)
+    with suppress(OSError):
+        unfinished.parent.rmdir()
+        unfinished.parent.parent.rmdir()
+
+
+def _remedy(name: str, problem: str) -> str:
+    step = step_of(name)
+    return f"{problem}: run notebook {step} or `make`" if step else f"{problem}: run `make`"

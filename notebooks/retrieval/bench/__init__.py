@@ -1,0 +1,1 @@
+"""What the steps cost on this machine, beside other ways of doing them."""

@@ -1,0 +1,248 @@
+"""What `bench` lets compete: each is prepared on so many images, or rows of an index, and then timed.
+
+What is timed gives the positions found, `[n_queries, k]`, where it answers queries, and else None.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
+from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from retrieval.artifacts.store import Store, open_store
+from retrieval.data.images import load_image, load_images
+from retrieval.features.extraction import SIZE, extract, to_features
+from retrieval.features.litert import load_encoder
+from retrieval.search.neighbours import LEAF_SIZE, nearest
+from retrieval.settings import Settings, read_settings
+
+K = 10  # neighbours per query
+DIMENSIONS = 1280
+DECODED = 256  # images that are decoded beforehand where decoding is not to count
+BATCH = 32  # images, as Keras's functions have it
+# As notebook 03 fine-tunes MobileNetV2: pixels on a side of pictures and crops; categories, images of each.
+TRAINED, CROP, CATEGORIES, IMAGES = 192, 160, 16, 4
+# Queries in the synthetic index; one takes a KD-tree seconds there.
+PRODUCT_QUERIES, TREE_QUERIES = 512, 8
+
+Work = Callable[[], np.ndarray | None]
+
+
+def extraction(size: int, scratch: Path) -> Work:
+    """From image files to a `.npy`, as the notebooks do it."""
+    settings, store = _opened()
+    encode = to_features(store.load("mobilenetv2.tflite"))
+    files = _repeated(store.files("train"), size)
+
+    def work() -> None:
+        rows = extract(encode, settings.data, files, unfinished=scratch / "unfinished")
+        np.save(scratch / "features.npy", rows)
+
+    return work
+
+
+def prediction(size: int, scratch: Path) -> Work:
+    """The same with `model.predict` on `image_dataset_from_directory`."""
+    from retrieval.quietly import keras
+
+    settings, store = _opened()
+    for number, file in enumerate(_repeated(store.files("train"), size)):
+        (scratch / f"{number}{Path(file).suffix}").symlink_to(settings.data / file)
+    encoder = _mobilenetv2(settings)
+    inputs = keras.Input((SIZE, SIZE, 3))
+    model = keras.Model(inputs, encoder(keras.layers.Rescaling(1 / 127.5, -1)(inputs)))
+    model.predict(np.zeros((BATCH, SIZE, SIZE, 3)), verbose=0)
+
+    def work() -> None:
+        images = keras.utils.image_dataset_from_directory(
+            scratch, labels=None, image_size=(SIZE, SIZE), batch_size=BATCH, shuffle=False, verbose=False
+        )
+        np.save(scratch / "features.npy", model.predict(images, verbose=0))
+
+    return work
+
+
+def inference(size: int, scratch: Path) -> Work:
+    """What the encoder alone takes, on images that are in memory: the limit of any extraction with it."""
+    settings, store = _opened()
+    encode = load_encoder(store.load("mobilenetv2.tflite"), SIZE)
+    files = store.files("train")[: min(size, DECODED)]
+    images = [load_image(settings.data / file, SIZE) for file in files]
+
+    def work() -> None:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for _ in pool.map(encode, _repeated(images, size)):
+                pass
+
+    return work
+
+
+def training_from_cache(size: int, scratch: Path) -> Work:
+    """An epoch of fine-tuning MobileNetV2 on triplets, on pictures that are decoded once, beforehand."""
+    settings, store = _opened()
+    images = load_images(settings.data, _repeated(store.files("train"), size), TRAINED)
+    step = _training_step(settings)
+    batches = np.array_split(np.arange(size), size // (CATEGORIES * IMAGES))
+
+    def work() -> None:
+        for rows in batches:
+            step(images[rows])
+
+    return work
+
+
+def training_while_decoding(size: int, scratch: Path) -> Work:
+    """The same, on a `tf.data` pipeline that decodes the pictures in every epoch."""
+    from retrieval.quietly import tf
+
+    settings, store = _opened()
+    paths = [str(settings.data / file) for file in _repeated(store.files("train"), size)]
+
+    def decode(path: tf.Tensor) -> tf.Tensor:
+        image = tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+        return tf.cast(tf.image.resize(image, (TRAINED, TRAINED)), tf.uint8)
+
+    dataset = tf.data.Dataset.from_tensor_slices(paths).map(decode, tf.data.AUTOTUNE)
+    dataset = dataset.batch(CATEGORIES * IMAGES).prefetch(tf.data.AUTOTUNE)
+    step = _training_step(settings)
+
+    def work() -> None:
+        for images in dataset.as_numpy_iterator():
+            step(images)
+
+    return work
+
+
+def growing_product(size: int, scratch: Path) -> Work:
+    """Exact search in synthetic vectors."""
+    index, queries = _synthetic(size), _synthetic(PRODUCT_QUERIES, seed=1)
+    return lambda: nearest(index, queries, K, method="exact")[1]
+
+
+def growing_tree(size: int, scratch: Path) -> Work:
+    """A KD-tree of synthetic vectors, built beforehand, by the library that `search.nearest` uses."""
+    tree = KDTree(_synthetic(size), leafsize=LEAF_SIZE)
+    queries = _synthetic(TREE_QUERIES, seed=1)
+    return lambda: tree.query(queries, K, workers=-1)[1]
+
+
+def building(size: int, scratch: Path) -> Work:
+    """Building a KD-tree of synthetic vectors."""
+    index = _synthetic(size)
+
+    def work() -> None:
+        KDTree(index, leafsize=LEAF_SIZE)
+
+    return work
+
+
+def searching(method: str, size: int, scratch: Path) -> Work:
+    """`search.nearest` for every test image among the train images, all it prepares included."""
+    index, queries = index_and_queries()
+    return lambda: nearest(index, queries, K, method=method)[1]
+
+
+def scikit_learn(algorithm: str, size: int, scratch: Path) -> Work:
+    """The same with scikit-learn; what it prepares is left out here and below."""
+    from sklearn.neighbors import NearestNeighbors
+
+    index, queries = index_and_queries()
+    model = NearestNeighbors(n_neighbors=K, algorithm=algorithm, n_jobs=-1).fit(index)
+    return lambda: model.kneighbors(queries, return_distance=False)
+
+
+def faiss_flat(size: int, scratch: Path) -> Work:
+    """The same with FAISS, comparing with every row."""
+    import faiss
+
+    index, queries = index_and_queries()
+    flat = faiss.IndexFlatL2(index.shape[1])
+    flat.add(index)
+    return lambda: flat.search(queries, K)[1]
+
+
+def usearch_hnsw(size: int, scratch: Path) -> Work:
+    """The same with USearch's graph (HNSW) as it comes, which may miss neighbours."""
+    from usearch.index import Index
+
+    index, queries = index_and_queries()
+    graph = Index(ndim=index.shape[1], metric="l2sq", dtype="f32")
+    graph.add(np.arange(len(index)), index)
+    return lambda: graph.search(queries, K).keys.astype(np.int64)
+
+
+def index_and_queries() -> tuple[np.ndarray, np.ndarray]:
+    """MobileNetV2 features of the train and test part, float32 `[n_images, 1280]`."""
+    _, store = _opened()
+    return store.features("mobilenetv2", "train"), store.features("mobilenetv2", "test")
+
+
+# By what is measured and who takes part. The first one is the one that the notebooks use.
+CONTENDERS: dict[str, dict[str, Callable[[int, Path], Work]]] = {
+    "extraction": {
+        "this project": extraction,
+        "model.predict": prediction,
+        "inference alone": inference,
+    },
+    "training": {
+        "decoded once": training_from_cache,
+        "decoded every epoch": training_while_decoding,
+    },
+    "growing index": {
+        "exact": growing_product,
+        "KD-tree": growing_tree,
+        "KD-tree, building": building,
+    },
+    "search": {
+        "exact": partial(searching, "exact"),
+        "KD-tree": partial(searching, "kdtree"),
+        "scikit-learn, brute": partial(scikit_learn, "brute"),
+        "scikit-learn, KD-tree": partial(scikit_learn, "kd_tree"),
+        "FAISS, flat": faiss_flat,
+        "USearch, HNSW": usearch_hnsw,
+    },
+}
+
+
+def _opened() -> tuple[Settings, Store]:
+    settings = read_settings()
+    return settings, open_store(settings)
+
+
+def _repeated(items: Sequence[Any], size: int) -> list[Any]:
+    return list(islice(cycle(items), size))
+
+
+def _synthetic(rows: int, *, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((rows, DIMENSIONS), dtype=np.float32)
+
+
+def _mobilenetv2(settings: Settings) -> Any:
+    from retrieval import features
+
+    with redirect_stdout(None):
+        return features.mobilenetv2(features.find_weights(settings.weights))
+
+
+def _training_step(settings: Settings) -> Callable[[np.ndarray], Any]:
+    """One step of notebook 03's Siamese MobileNetV2, on uint8 images `[n, TRAINED, TRAINED, 3]`."""
+    from retrieval import batches, encoders, training, triplets
+    from retrieval.quietly import keras
+
+    encoder = encoders.siamese_mobilenetv2(_mobilenetv2(settings))
+    encoder.compile(keras.optimizers.Adam(1e-5))
+    encoder.optimizer.build(encoder.trainable_variables)
+    step = training.training_step(encoder, partial(triplets.hinge, margin=0.3), CROP)
+    n, rng = CATEGORIES * IMAGES, np.random.default_rng(0)
+    variation = batches.draw_crops(n, 0.4, rng), batches.draw_colours(n, 0.2, rng)
+    labels = np.repeat(np.arange(CATEGORIES), IMAGES)
+    step(np.zeros((n, TRAINED, TRAINED, 3), np.uint8), labels, *variation)
+    return lambda images: step(images, labels, *variation)

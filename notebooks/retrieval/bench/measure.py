@@ -1,0 +1,216 @@
+"""What the steps cost on this machine, and how that grows.
+
+Contenders take turns, round after round, so that whatever slows the machine down for a while slows down all
+of them. Each runs in a process of its own, so that its peak of memory is its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from retrieval.bench.contenders import CONTENDERS, DIMENSIONS, index_and_queries
+from retrieval.bench.memory import peak_memory
+from retrieval.errors import RetrievalError
+from retrieval.progress import bar
+from retrieval.search.neighbours import nearest, recall
+from retrieval.views import plots
+
+ROUNDS = 3
+# Images, or rows of an index; `search` takes the features as they are.
+SIZES = {
+    "extraction": (250, 500, 1000, 2000),
+    "training": (64, 128, 256, 512),
+    "growing index": (125_000, 250_000, 500_000, 1_000_000),
+    "search": (1,),
+}
+# Bytes that a value of the index takes: float32, and in SciPy's tree a copy in float64.
+BYTES = {"exact": 4, "KD-tree": 12, "KD-tree, building": 12}
+SHARE = 0.8  # of the machine's memory that an index may take
+PACKAGES = {"FAISS, flat": "faiss", "USearch, HNSW": "usearch"}
+# What is measured, and the two contenders whose seconds are divided.
+RATIOS = {
+    "extraction_vs_predict": ("extraction", "model.predict", "this project"),
+    "extraction_vs_limit": ("extraction", "inference alone", "this project"),
+    "training_vs_decoding": ("training", "decoded every epoch", "decoded once"),
+    "exact_vs_kdtree": ("search", "KD-tree", "exact"),
+}
+# Of the figure: what is measured, what its sizes count, and the contenders, the project's own second.
+PANELS = {
+    "extraction": ("extraction", "images", ["model.predict", "this project", "inference alone"]),
+    "an epoch of training": ("training", "images", ["decoded every epoch", "decoded once"]),
+    "a query, 1280 dimensions": ("growing index", "rows", ["KD-tree", "exact"]),
+}
+
+
+def run(sizes: Mapping[str, Sequence[int]], *, rounds: int) -> pd.DataFrame:
+    """Measures every contender whose package is installed and whose index fits into memory.
+
+    Args:
+        sizes: in ascending order, by the name that CONTENDERS has for what is measured.
+        rounds: how often.
+
+    Returns:
+        A row per measurement: `round`, `measured`, `contender`, `size`, `seconds` (per query where there are
+        queries), `memory` (peak, in bytes) and, of `search`, `recall`.
+
+    Raises:
+        RetrievalError: a contender failed.
+    """
+    turns = [
+        (number, measured, contender, fitting(contender, sizes[measured]))
+        for number in range(rounds)
+        for measured in sizes
+        for contender in CONTENDERS[measured]
+        if _is_installed(contender)
+    ]
+    rows = []
+    with bar(turns, unit="turn") as progress:
+        for number, measured, contender, sizes_that_fit in progress:
+            progress.set_description(f"{measured}: {contender}")
+            rows += [{"round": number, **row} for row in apart(measured, contender, sizes_that_fit)]
+    return pd.DataFrame(rows)
+
+
+def fitting(contender: str, sizes: Sequence[int]) -> list[int]:
+    """The sizes of an index that fits into this machine's memory; all where the contender needs none."""
+    return [size for size in sizes if size * DIMENSIONS * BYTES.get(contender, 0) <= SHARE * _memory()]
+
+
+def left_out(sizes: Mapping[str, Sequence[int]]) -> list[str]:
+    """What `run` will not measure, and why: a line for each contender."""
+    lines = []
+    for measured, contender in [(kind, name) for kind in sizes for name in CONTENDERS[kind]]:
+        too_large = sorted(set(sizes[measured]) - set(fitting(contender, sizes[measured])))
+        if not _is_installed(contender):
+            lines.append(f"{contender}: left out, install requirements-scale.txt to have it measured")
+        elif too_large:
+            lines.append(f"{measured}, {contender}: from {too_large[0]:,} rows on, the memory is too small")
+    return lines
+
+
+def apart(measured: str, contender: str, sizes: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Rows of `run`, measured in another process, smallest first: its peak of memory is that of the last one.
+
+    Raises:
+        RetrievalError: it failed.
+    """
+    command = [sys.executable, "-m", "retrieval.commands.bench", measured, contender, *map(str, sizes)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        reason = (done.stderr.strip().splitlines() or ["killed"])[-1]
+        raise RetrievalError(f"bench: {measured}, {contender}: {reason}")
+    return map(json.loads, done.stdout.splitlines())
+
+
+def measure(measured: str, contender: str, size: int) -> dict[str, Any]:
+    """A row of `run`, measured in this process."""
+    with TemporaryDirectory() as scratch:
+        work = CONTENDERS[measured][contender](size, Path(scratch))
+        start = perf_counter()
+        found = work()
+        seconds = perf_counter() - start
+    row = {"measured": measured, "contender": contender, "size": size}
+    row |= {"seconds": seconds if found is None else seconds / len(found), "memory": peak_memory()}
+    if measured == "search":
+        index, queries = index_and_queries()
+        distances = np.linalg.norm(index[found] - queries[:, np.newaxis], axis=2)
+        exact = nearest(index, queries, found.shape[1], method="exact")[0]
+        row |= {"size": len(index), "recall": recall(distances, exact)}
+    return row
+
+
+def summarise(rows: pd.DataFrame) -> pd.DataFrame:
+    """Median, least and most `seconds` of the rounds, the highest `memory` in MB and `recall`, by
+    `measured`, `contender` and `size`; `exponent` is that of the power law that fits the contender's medians.
+
+    The exponent is NaN for a contender of a single size.
+    """
+    grouped = rows.groupby(["measured", "contender", "size"], sort=False)
+    table = grouped.agg(
+        seconds=("seconds", "median"),
+        least=("seconds", "min"),
+        most=("seconds", "max"),
+        memory_mb=("memory", lambda peaks: peaks.max() / 2**20),
+        recall=("recall", "median"),
+    )
+    exponents = table.seconds.groupby(level=[0, 1]).agg(_exponent)
+    return table.join(exponents.rename("exponent"))
+
+
+def ratios(rows: pd.DataFrame) -> dict[str, float]:
+    """The RATIOS of seconds at the largest size: each the median of those within a round."""
+    largest = rows.sort_values("size").groupby(["measured", "contender", "round"]).seconds.last()
+    return {
+        name: float((largest[measured, other] / largest[measured, own]).median())
+        for name, (measured, other, own) in RATIOS.items()
+    }
+
+
+def _exponent(seconds: pd.Series) -> float:
+    sizes = seconds.index.get_level_values("size")
+    return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0]) if len(sizes) > 1 else float("nan")
+
+
+def _is_installed(contender: str) -> bool:
+    return contender not in PACKAGES or find_spec(PACKAGES[contender]) is not None
+
+
+def _memory() -> int:
+    """The machine's, in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _machine() -> dict[str, Any]:
+    packages = ("numpy", "scipy", "scikit-learn", "tensorflow", "ai-edge-litert")
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_mb": _memory() // 2**20,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        **{package: version(package) for package in packages},
+    }
+
+
+def _processor() -> str:
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+        return next(line for line in lines if line.startswith("model name")).partition(": ")[2]
+    return platform.processor()
+
+
+def _figure(table: pd.DataFrame) -> Figure:
+    """Seconds over size, a panel for each thing that was measured at several sizes."""
+    return plots.log_panels(
+        {
+            title: table.seconds[measured].unstack("contender", sort=False)[names].rename_axis(counted)
+            for title, (measured, counted, names) in PANELS.items()
+        },
+        ylabel="seconds",
+    )
+
+
+def _as_json(table: pd.DataFrame) -> list[dict[str, Any]]:
+    named = table.assign(what=[f"{row[0]}: {row[1]}" for row in table.index]).reset_index("size")
+    return json.loads(named.drop(columns="exponent").to_json(orient="records"))
+
+
+def _exponents(table: pd.DataFrame) -> dict[str, float]:
+    by_name = table.exponent.dropna().groupby(level=[0, 1], sort=False).first()
+    return {": ".join(name): exponent for name, exponent in by_name.items()}

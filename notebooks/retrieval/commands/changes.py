@@ -1,0 +1,42 @@
+"""What make compares to see whether notebooks must run again: `python -m retrieval.commands.changes`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from retrieval.artifacts.locks import locked
+from retrieval.artifacts.store import open_store
+from retrieval.data.dataset import find_images, fingerprint, prepare
+from retrieval.errors import run
+from retrieval.files import sha256, write_atomically
+from retrieval.settings import Settings, read_settings
+
+
+def stamp(settings: Settings) -> Path:
+    """Writes `settings.txt`: the settings, and which images and weights they stand for.
+
+    An unchanged file keeps its time, so that make sees nothing to do; unless an artifact is missing
+    or damaged: then the notebooks have to run, and each reuses what still is valid.
+
+    Raises:
+        RetrievalError: the data folder or the manifest cannot be used.
+    """
+    prepare(settings.data)
+    text = f"{settings}\nIMAGES     {fingerprint(settings.data, find_images(settings.data))}\n"
+    if Path(settings.weights).is_file():
+        text += f"SHA-256    {sha256(Path(settings.weights))}\n"
+    path = settings.artifacts / "settings.txt"
+    unchanged = path.is_file() and path.read_text("utf-8") == text
+    if not (unchanged and open_store(settings).is_intact()):
+        write_atomically(path, lambda file: file.write_text(text, "utf-8"))
+    return path
+
+
+def main() -> None:
+    settings = read_settings()
+    with locked(settings.artifacts, "run", "looking for changes"):
+        stamp(settings)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,24 @@
+"""The images nearest to a picture: `make query IMAGE=photo.jpg`, or `python -m retrieval.commands.query`."""
+
+from __future__ import annotations
+
+import os
+
+from retrieval.errors import RetrievalError, run
+from retrieval.settings import read_settings, whole_number
+from retrieval.views import style
+from retrieval.views.query import K, show
+
+
+def main() -> None:
+    image = os.environ.get("IMAGE")
+    if not image:
+        raise RetrievalError("no IMAGE is named: make query IMAGE=photo.jpg")
+    figure = show(image, k=whole_number("K", default=K, least=1))
+    path = read_settings().artifacts / "figures" / "query.png"
+    style.save(figure, path)
+    print(path)
+
+
+if __name__ == "__main__":
+    run(main)

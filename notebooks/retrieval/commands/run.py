@@ -1,0 +1,189 @@
+"""Runs notebooks from top to bottom, as `make` does: `python -m retrieval.commands.run NOTEBOOK.ipynb …`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+from subprocess import DEVNULL
+from typing import Any, TextIO
+
+import bleach
+import nbformat
+from bleach.css_sanitizer import CSSSanitizer
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpecManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbconvert import HTMLExporter
+
+from retrieval.artifacts.locks import locked, note
+from retrieval.errors import NoCategoriesError, RetrievalError
+from retrieval.files import remove_temporary_files, write_atomically
+from retrieval.settings import read_settings
+
+# Run by the kernel as it starts: waits for the end of a pipe whose other end this process alone holds,
+# and leaves no name behind that a notebook could use by mistake.
+END_WITH_PARENT = (
+    "__import__('threading').Thread("
+    "target=lambda: (__import__('os').read(%d, 1), __import__('os')._exit(1)), daemon=True).start()"
+)
+
+TAGS = {
+    *bleach.ALLOWED_TAGS,
+    *("h1", "h2", "h3", "h4", "h5", "h6", "p", "br", "hr", "div", "span", "pre", "del", "sub", "sup"),
+    *("table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td", "dl", "dt", "dd"),
+}
+ATTRIBUTES = {"*": ["border", "class", "colspan", "href", "id", "rowspan", "style", "title"]}
+
+
+class _Client(NotebookClient):
+    """Passes on what the kernel prints while it runs."""
+
+    def process_message(self, msg: dict[str, Any], cell: nbformat.NotebookNode, cell_index: int) -> Any:
+        if msg["msg_type"] == "stream":
+            stream = getattr(sys, msg["content"]["name"])
+            stream.write(msg["content"]["text"])
+            stream.flush()
+        return super().process_message(msg, cell, cell_index)
+
+
+def run(notebook: Path, folder: Path, lock: TextIO) -> None:
+    """Executes a notebook and writes it to a folder, as `.ipynb` and `.html`; says how long it took.
+
+    The kernel inherits the lock: one that outlives this process keeps others out until it ends.
+
+    Raises:
+        RetrievalError: a cell raised one, or the kernel died; nothing is written.
+        NoCategoriesError: likewise, of a notebook that needs categories.
+        CellExecutionError: a cell raised anything else; nothing is written.
+        KeyboardInterrupt: once the kernel is shut down; nothing is written.
+    """
+    note(lock, f"running {notebook.stem}")
+    print(f"{notebook.stem} started", flush=True)
+    start = time.monotonic()
+    executed = execute(notebook, lock)
+    page = to_page(executed, notebook.stem)
+    write_atomically(folder / f"{notebook.stem}.html", lambda file: file.write_text(page, "utf-8"))
+    # Last, because this is the file that make looks at.
+    write_atomically(folder / notebook.name, lambda file: nbformat.write(executed, file))
+    print(f"{notebook.stem} finished in {time.monotonic() - start:.1f} s", flush=True)
+
+
+def execute(notebook: Path, lock: TextIO) -> nbformat.NotebookNode:
+    """A notebook with the outputs of a run in its own folder, in a kernel of this interpreter.
+
+    Raises:
+        As `run`, when a cell fails.
+    """
+    # Without folders to search, "python3" can only be this interpreter, not one registered elsewhere.
+    kernel = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
+    client = _Client(nbformat.read(notebook, 4), kernel, coalesce_streams=True, record_timing=False)
+    lifeline, own_end = os.pipe()
+    # The kernel's own log is of no use; what cells print comes through messages.
+    client.extra_arguments = [
+        "--log-level=CRITICAL",
+        f"--IPKernelApp.exec_lines={END_WITH_PARENT % lifeline}",
+    ]
+    try:
+        # The kernel's own stderr is closed: now and then libzmq reports a race there while it shuts down.
+        interrupted = asyncio.run(
+            _run_cells(client, cwd=str(notebook.parent), stderr=DEVNULL, pass_fds=(lock.fileno(), lifeline))
+        )
+    except CellExecutionError as error:
+        if error.ename == NoCategoriesError.__name__:
+            raise NoCategoriesError(f"{notebook.stem} skipped: {error.evalue}") from None
+        if error.ename != RetrievalError.__name__:
+            raise
+        raise RetrievalError(f"{notebook.stem} stopped: {error.evalue}") from None
+    except DeadKernelError:
+        raise RetrievalError(
+            f"{notebook.stem} stopped: its kernel died, most likely for want of memory; close other programs"
+        ) from None
+    finally:
+        os.close(lifeline)
+        os.close(own_end)
+    if interrupted:
+        raise KeyboardInterrupt
+    return client.nb
+
+
+async def _run_cells(client: NotebookClient, **kernel: Any) -> bool:
+    """Executes all cells in a kernel that is shut down in any case; returns whether Ctrl-C ended it.
+
+    Ctrl-C ends the cells, never the start or the end of the kernel: as a KeyboardInterrupt, it could
+    strike anywhere, and leave the kernel running.
+    """
+    manager, interrupted = client.km, asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupted.set)
+    await client.async_start_new_kernel(**kernel)
+    try:
+        await client.async_start_new_kernel_client()
+        cells, interrupt = asyncio.create_task(_cells(client)), asyncio.create_task(interrupted.wait())
+        await asyncio.wait([cells, interrupt], return_when=asyncio.FIRST_COMPLETED)
+        if not interrupt.done():
+            await cells
+        cells.cancel()
+        await asyncio.gather(cells, return_exceptions=True)
+    finally:
+        if client.kc:
+            client.kc.stop_channels()
+        if manager.has_kernel:
+            await manager.shutdown_kernel()
+    return interrupted.is_set()
+
+
+async def _cells(client: NotebookClient) -> None:
+    for index, cell in enumerate(client.nb.cells):
+        await client.async_execute_cell(cell, index)
+        if cell.cell_type == "code":
+            # A progress bar that has gone leaves blanks behind.
+            cell.outputs = [output for output in cell.outputs if output.get("text", "shown").strip()]
+
+
+def to_page(executed: nbformat.NotebookNode, title: str) -> str:
+    """An executed notebook as HTML in which no name of a file or folder is taken for code.
+
+    Its links to other notebooks are to their pages.
+    """
+    exporter = HTMLExporter(sanitize_html=True)
+    # nbconvert's own filter knows no headings, paragraphs nor heads of tables, and would show their tags.
+    exporter.register_filter("clean_html", _clean)
+    page = exporter.from_notebook_node(executed, {"metadata": {"name": title}})[0]
+    return re.sub(r'(<a [^>]*href="[\w-]+)\.ipynb"', r'\1.html"', page)
+
+
+def _clean(html: str) -> str:
+    """HTML whose harmless tags are kept, while all others become text."""
+    # The style that pandas puts before a table would become text as well.
+    html = re.sub(r"<style.*?</style>", "", html, flags=re.DOTALL)
+    css = CSSSanitizer(allowed_css_properties=["text-align"])
+    return bleach.clean(html, tags=TAGS, attributes=ATTRIBUTES, css_sanitizer=css)
+
+
+def main(notebooks: list[str]) -> int:
+    """Runs notebooks in order and returns the exit status: 0, 1 for a failure, 130 for Ctrl-C."""
+    try:
+        artifacts = read_settings().artifacts
+        with locked(artifacts, "run", "starting") as lock:
+            remove_temporary_files(artifacts)
+            for notebook in notebooks:
+                try:
+                    run(Path(notebook).resolve(), artifacts / "notebooks", lock)
+                except NoCategoriesError as error:
+                    print(error)
+    except (RetrievalError, CellExecutionError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted: what is finished is kept, `make` goes on from there", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

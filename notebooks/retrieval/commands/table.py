@@ -1,0 +1,36 @@
+"""The table that ends a run: `python -m retrieval.commands.table`, or `make`."""
+
+from __future__ import annotations
+
+from retrieval.artifacts.store import Store, open_store
+from retrieval.data.dataset import need_categories
+from retrieval.errors import RetrievalError, run
+from retrieval.evaluation.results import (
+    Result,
+    caption,
+    load_reported,
+    read_results,
+    remarks,
+    summary,
+    to_text,
+)
+from retrieval.settings import read_settings
+
+
+def show(store: Store) -> tuple[dict[str, Result], list[str]]:
+    """Prints the table and what is missing from it, and returns `read_results`.
+
+    Raises:
+        RetrievalError: there is no result at all; names the notebook to run.
+    """
+    results, problems = read_results(store)
+    if not results:
+        need_categories(store.load("dataset.json"))
+        raise RetrievalError(problems[0])
+    table, lines = to_text(summary(results, load_reported())), [*remarks(results), *problems]
+    print(table, "", caption(results), *lines, sep="\n")
+    return results, problems
+
+
+if __name__ == "__main__":
+    run(lambda: show(open_store(read_settings())))

@@ -1,0 +1,80 @@
+"""Proxies: one learned point on the unit sphere per category, in place of positives and negatives.
+
+An image is pulled towards the proxy of its category and away from all others. Where a triplet compares
+an anchor with one positive and one negative of the batch, it is compared here with every category in
+every step, and there is nothing to mine (Movshovitz-Attias et al., "No Fuss Distance Metric Learning
+using Proxies", ICCV 2017; Zhai and Wu, "Classification is a Strong Baseline for Deep Metric Learning",
+BMVC 2019).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from retrieval.encoders.tensorflow_quiet import keras, tf
+from retrieval.features.normalising import l2_normalise
+
+# The length at which proxies are kept. Adam's steps are as long as the learning rate says, whatever they
+# change: so short, proxies turn ten times as fast as unit vectors would, since they have farther to go
+# than the pretrained encoder.
+PROXY_LENGTH = 0.1
+
+
+def with_proxies(encoder: keras.Model, proxies: np.ndarray) -> keras.Model:
+    """An encoder followed by the cosines between its embedding and every proxy.
+
+    Args:
+        encoder: images to embeddings `[n, dim]`; the first layer of what is returned.
+        proxies: where they start, `[n_categories, dim]`, of any length. They are trained with the encoder.
+
+    Returns:
+        Images to cosines in [-1, 1], `[n, n_categories]`.
+    """
+    length = keras.constraints.MinMaxNorm(PROXY_LENGTH, PROXY_LENGTH, axis=0)
+    head = keras.layers.Dense(len(proxies), use_bias=False, kernel_constraint=length, name="proxies")
+    rescaling = keras.layers.Rescaling(1 / PROXY_LENGTH)
+    model = keras.Sequential([encoder, keras.layers.UnitNormalization(), head, rescaling])
+    head.set_weights([PROXY_LENGTH * l2_normalise(proxies).T])
+    return model
+
+
+def category_means(features: np.ndarray, categories: np.ndarray) -> np.ndarray:
+    """Where proxies start: the mean direction of each category, in sorted order, `[n_categories, dim]`.
+
+    Random proxies would first drag the features of a pretrained encoder through wrong directions, and
+    so spoil what it knows (Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform
+    Out-of-Distribution", ICLR 2022).
+
+    Args:
+        features: of the encoder before training, `[n, dim]`.
+        categories: `[n]`.
+
+    >>> category_means(np.array([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0]]), np.array(["b", "a", "b"]))
+    array([[0., 1.],
+           [1., 0.]], dtype=float32)
+    """
+    unit = l2_normalise(features)
+    return np.stack([unit[categories == category].mean(axis=0) for category in np.unique(categories)])
+
+
+def normalised_softmax(
+    cosines: tf.Tensor, labels: tf.Tensor, *, scale: float, smoothing: float
+) -> dict[str, tf.Tensor]:
+    """Cross-entropy between softmax(scale * cosines) and smoothed labels.
+
+    Args:
+        cosines: to every proxy, `[n, n_categories]`.
+        labels: integers `[n]`.
+        scale: inverse temperature; cosines alone, between -1 and 1, could never make softmax certain.
+        smoothing: share in [0, 1) of a target that is spread over all categories (Szegedy et al.,
+            "Rethinking the Inception Architecture for Computer Vision", CVPR 2016).
+
+    Returns:
+        "loss", the mean cross-entropy; "accuracy", the share of images whose nearest proxy is right.
+    """
+    targets = keras.ops.one_hot(labels, cosines.shape[1])
+    loss = keras.losses.categorical_crossentropy(
+        targets, scale * cosines, from_logits=True, label_smoothing=smoothing
+    )
+    right = tf.argmax(cosines, axis=1) == tf.cast(labels, tf.int64)
+    return {"loss": tf.reduce_mean(loss), "accuracy": tf.reduce_mean(tf.cast(right, tf.float32))}

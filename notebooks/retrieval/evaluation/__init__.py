@@ -1,0 +1,1 @@
+"""Metrics, intervals and paired differences, simulated feedback, results beside the reported ones."""

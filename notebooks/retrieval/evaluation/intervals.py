@@ -1,0 +1,181 @@
+"""What the queries say of one method, and of the difference between two: values with intervals.
+
+All intervals are 95 % percentile bootstraps over groups of duplicate queries (see
+`metrics.bootstrap_interval`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from retrieval.evaluation.metrics import Scores
+
+RESAMPLES, RESAMPLE_BLOCK = 10_000, 100  # drawn in all, and at a time
+
+
+def bootstrap_interval(
+    values: np.ndarray, *, groups: np.ndarray | None = None, seed: int = 0, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean over queries.
+
+    Queries that are duplicates of each other say the same thing twice, and an interval that counts
+    them as independent is too narrow. Whole groups are therefore drawn, with replacement, as many as
+    there are; the mean of a resample is over all queries of the groups drawn. This is the cluster
+    bootstrap (Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8;
+    Field and Welsh, "Bootstrapping clustered data", J. R. Statist. Soc. B 69(3), 2007).
+
+    `bootstrap_interval(a - b, groups=groups)` is the paired interval of the difference between two
+    methods on the same queries: every query is drawn with what both made of it.
+
+    Args:
+        values: one per query, `[n_queries]`.
+        groups: integers `[n_queries]`, the same for queries that are duplicates of each other. None
+            takes every query by itself (Efron, "Bootstrap methods: another look at the jackknife",
+            1979).
+        seed: of the 10,000 resamples; the same seed gives the same interval.
+        confidence: in (0, 1).
+
+    Returns:
+        Both ends.
+
+    Raises:
+        ValueError: there are not as many groups as values.
+
+    >>> values = np.array([0.0, 1.0] * 50)
+    >>> [round(end, 2) for end in bootstrap_interval(values)]
+    [0.4, 0.6]
+
+    The same hundred as 25 groups of two zeros, and 25 of two ones:
+
+    >>> [round(end, 2) for end in bootstrap_interval(np.sort(values), groups=np.arange(100) // 2)]
+    [0.36, 0.64]
+    """
+    row_groups = np.arange(len(values)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    sums, sizes = np.bincount(row_groups, values), np.bincount(row_groups)
+    rng = np.random.default_rng(seed)
+    means = []
+    for _ in range(RESAMPLES // RESAMPLE_BLOCK):
+        drawn = rng.integers(len(sums), size=(RESAMPLE_BLOCK, len(sums)))
+        means.append(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
+    # Sums of thirds that cancel leave an end next to 0, on either side, which is 0.
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2]).round(12) + 0.0
+    return float(low), float(high)
+
+
+def verdict(interval: tuple[float, float], *, higher_is_better: bool = True) -> str:
+    """What the interval of a difference says of the first method.
+
+    Args:
+        interval: of the first method's values less the second's, as `bootstrap_interval` gives it.
+        higher_is_better: False for measures of which 0 is perfect, such as NMRR.
+
+    Returns:
+        "better", "worse", or "no difference" where the interval includes zero.
+
+    >>> verdict((0.01, 0.03)), verdict((0.0, 0.03))
+    ('better', 'no difference')
+    >>> verdict((0.01, 0.03), higher_is_better=False)
+    'worse'
+    """
+    low, high = interval
+    if low <= 0 <= high:
+        return "no difference"
+    return "better" if (low > 0) == higher_is_better else "worse"
+
+
+# The column of `query_table` that a measure is the mean of, and whether more of it is better.
+MEASURES = {
+    "P@3": ("precision_at_3", True),
+    "mAP": ("average_precision", True),
+    "ANMRR": ("nmrr", False),
+}
+
+
+def query_table(scores: Scores, files: Sequence[str], groups: np.ndarray) -> pd.DataFrame:
+    """The figures of every query, from which every mean, interval and comparison follows.
+
+    Args:
+        scores: of n queries.
+        files: of the queries, `[n]`.
+        groups: integers `[n]`, the same for duplicates.
+
+    Returns:
+        Columns file, group, precision_at_1, precision_at_3, precision_at_10, average_precision, nmrr.
+    """
+    precision = {f"precision_at_{k}": values for k, values in scores.precision.items()}
+    others = {"average_precision": scores.average_precision, "nmrr": scores.nmrr}
+    return pd.DataFrame({"file": files, "group": groups, **precision, **others})
+
+
+def intervals(queries: pd.DataFrame, *, seed: int) -> pd.DataFrame:
+    """The measures of one method, from its `query_table`.
+
+    Returns:
+        A row for each of P@3, mAP and ANMRR, with the columns value, low and high, in [0, 1].
+    """
+    rows = {}
+    for measure, (column, _) in MEASURES.items():
+        values = queries[column].to_numpy()
+        rows[measure] = (values.mean(), *bootstrap_interval(values, groups=queries["group"], seed=seed))
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high"])
+
+
+def compare(first: pd.DataFrame, second: pd.DataFrame, *, seed: int) -> pd.DataFrame:
+    """The difference between two methods on the same queries, from the `query_table` of each.
+
+    Returns:
+        A row for each of P@3, mAP and ANMRR: difference is the first less the second, low and high
+        its paired interval, verdict what that says of the first.
+
+    Raises:
+        ValueError: the queries are not the same.
+    """
+    if list(first["file"]) != list(second["file"]):
+        raise ValueError("the two methods answered other queries")
+    rows = {}
+    for measure, (column, higher_is_better) in MEASURES.items():
+        differences = (first[column] - second[column]).to_numpy()
+        interval = bootstrap_interval(differences, groups=first["group"], seed=seed)
+        rows[measure] = (differences.mean(), *interval, verdict(interval, higher_is_better=higher_is_better))
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["difference", "low", "high", "verdict"])
+
+
+def ablation(tables: Mapping[str, pd.DataFrame], against: Mapping[str, str], *, seed: int) -> pd.DataFrame:
+    """What every step is worth against the step that it builds on.
+
+    Args:
+        tables: the `query_table` of every step, by name.
+        against: by step, the one it is compared with; a step without one is where a series starts.
+        seed: of the intervals.
+
+    Returns:
+        A row per step, indexed by `step`: against; for each measure its value, and difference, low,
+        high and verdict as `compare` has them (columns "P@3", "P@3 difference", …).
+    """
+    rows = {}
+    for step, table in tables.items():
+        row = {"against": against.get(step, "")}
+        row |= {measure: table[column].mean() for measure, (column, _) in MEASURES.items()}
+        if step in against:
+            compared = compare(table, tables[against[step]], seed=seed)
+            row |= {f"{measure} {part}": value for (measure, part), value in compared.stack().items()}
+        rows[step] = row
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("step")
+
+
+def confusion_shares(counts: pd.DataFrame, queried: Sequence[str], *, least: float = 0.03) -> pd.DataFrame:
+    """What was retrieved for queries of some categories, without what is rare for all of them.
+
+    Args:
+        counts: as `metrics.confusion`.
+        queried: the categories to look at.
+        least: share that a column has to reach in one row at least, in [0, 1].
+
+    Returns:
+        Shares of the images retrieved, in [0, 1]: rows as `queried`, columns as in `counts`.
+    """
+    shares = counts.loc[queried].div(counts.loc[queried].sum(axis=1), axis=0)
+    return shares.loc[:, (shares >= least).any()]

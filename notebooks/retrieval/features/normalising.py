@@ -1,0 +1,45 @@
+"""Features brought to a common scale: rows of unit length, or a whole array in [0, 1]."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def value_range(features: np.ndarray) -> tuple[float, float]:
+    """The least and the greatest value of a whole array, for `min_max`.
+
+    Raises:
+        ValueError: all values are the same.
+
+    >>> value_range(np.array([[1.0, 5.0], [3.0, 2.0]]))
+    (1.0, 5.0)
+    """
+    low, high = float(features.min()), float(features.max())
+    if low == high:
+        raise ValueError(f"all features are {low}: there is no range to scale")
+    return low, high
+
+
+def min_max(features: np.ndarray, value_range: tuple[float, float]) -> np.ndarray:
+    """Features scaled so that a range becomes [0, 1], float32 of the same shape.
+
+    The reported work does not say where its range comes from. Taken from train and applied to
+    every part, it keeps the test images unseen; their values may leave [0, 1] a little.
+
+    >>> min_max(np.array([[1.0, 5.0], [3.0, 6.0]]), (1.0, 5.0))
+    array([[0.  , 1.  ],
+           [0.5 , 1.25]], dtype=float32)
+    """
+    low, high = value_range
+    return ((features - low) / (high - low)).astype(np.float32)
+
+
+def l2_normalise(features: np.ndarray) -> np.ndarray:
+    """Rows scaled to Euclidean length 1, float32 `[n, dim]`; rows of zeros stay as they are.
+
+    >>> l2_normalise(np.array([[3.0, 4.0], [0.0, 0.0]]))
+    array([[0.6, 0.8],
+           [0. , 0. ]], dtype=float32)
+    """
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    return (features / np.where(lengths > 0, lengths, 1)).astype(np.float32)

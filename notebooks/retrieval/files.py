@@ -1,0 +1,106 @@
+"""Single files: written as a whole or not at all, told apart by SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from retrieval.errors import RetrievalError
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def json_sha256(value: Any) -> str:
+    """SHA-256 of JSON types, in hexadecimal, the same however they are laid out in a file."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Says in one line why a file cannot be written.
+
+    Raises:
+        RetrievalError: the disk is full or the folder cannot be written to.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        number = _error_number(error)
+        if isinstance(error, RuntimeError) and not number:
+            raise
+        raise RetrievalError(
+            f"{path} could not be written ({os.strerror(number) if number else error}): "
+            "check the disk's free space and the folder's permissions, then run again"
+        ) from None
+
+
+def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
+    """Lets `write` fill a temporary file beside `path`, then puts it in `path`'s place.
+
+    It is on the disk before it takes the place: after a power cut there is the old file or the new one.
+
+    Raises:
+        RetrievalError: the disk is full or the folder cannot be written to.
+    """
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(temporary)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def remove(path: Path) -> None:
+    """Deletes a file, a link or a folder with all it holds, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(FileNotFoundError):
+            path.unlink()
+
+
+def remove_temporary_files(folder: Path) -> None:
+    """Deletes what processes that were killed have left of `write_atomically`, at any depth."""
+    for path in folder.rglob(".*-*"):
+        process = path.name[1:].partition("-")[0]
+        # This one has written nothing yet: its number is that of a dead one, as happens in containers.
+        if process.isdecimal() and (int(process) == os.getpid() or not _is_running(int(process))):
+            remove(path)
+
+
+def _error_number(error: OSError | RuntimeError) -> int | None:
+    """The system's number of an error; HDF5 hides it in several lines, NumPy forgets that of a full disk."""
+    found = re.search(r"errno = (\d+)", str(error))
+    return int(found[1]) if found else getattr(error, "errno", None)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    # One that has ended is still there until its parent has asked how; only Linux tells by a file.
+    with suppress(OSError):
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return True

@@ -1,0 +1,1 @@
+"""Optional, past one machine: shards, extraction on Ray, a LanceDB index."""

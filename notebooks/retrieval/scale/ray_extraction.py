@@ -1,0 +1,153 @@
+"""The same steps past one machine: features of packed images on Ray Data, neighbours from LanceDB.
+
+An actor turns one shard of images into the shard of features of the same name. Through Ray go the names of
+shards alone; the actors read and write the files themselves. `docs/scale.md` is the guide.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import ray.data
+from PIL import Image
+
+import retrieval
+from retrieval.errors import RetrievalError
+from retrieval.features.extraction import SIZE, Describe
+from retrieval.progress import bar
+from retrieval.scale.shards import at, features_schema, finished, read_shard, url, write_shard
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+# Ray Data has Ray say of every actor that its encoder is kept where all such objects are.
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+os.environ.setdefault("LANCE_LOG", "error")  # it warns of every table that is new
+
+
+BLOCKS = 10_000  # the most tasks that Ray is given
+OBJECT_STORE = 100_000_000  # bytes, on this machine: names of shards and an encoder need no more
+ENCODER = "_encoder"
+# How far the features of one image may differ between kinds of processors.
+TOLERANCE = 1e-4
+
+
+def extract(
+    packed: str | Path,
+    features: str | Path,
+    load: Callable[[], Describe],
+    *,
+    address: str | None = None,
+    workers: int | None = None,
+) -> None:
+    """Features of all images in shards, in shards of the same names and rows (`shards.features_schema`).
+
+    They are the bits that `extraction.extract` gives on the same kind of processor. Shards that are finished
+    stay, unless the images are newer. An actor that dies is replaced, and its shard done again.
+
+    Args:
+        packed: where `shards.pack` put the images.
+        features: where the features go; all of them are of one encoder.
+        load: makes what describes an image, once per actor, such as `partial(to_features, model)`.
+        address: of a running Ray cluster; None is the one this process has joined, or else starts one on
+            this machine for the time it takes.
+        workers: actors, each with one processor; by default as many as there are processors.
+
+    Raises:
+        RetrievalError: there are no shards or one is damaged, `features` holds another encoder's, no cluster
+            answers, or the disk is full.
+    """
+    packed, features = url(packed), url(features)
+    images, done = finished(packed), finished(features)
+    if not images:
+        raise RetrievalError(f"{packed} holds no shards: pack the images first")
+    dim = _check_encoder(features, load())
+    todo = [name for name in images if name not in done or done[name].mtime_ns < images[name].mtime_ns]
+    if not todo:
+        return
+    with _cluster(address), bar(total=len(todo), desc="extracting", unit="shard") as progress:
+        actors = min(workers or int(ray.cluster_resources()["CPU"]), len(todo))
+        pool = ray.data.ActorPoolStrategy(size=actors)
+        names = ray.data.from_items(todo, override_num_blocks=min(len(todo), BLOCKS))
+        arguments = (packed, features, dim, ray.put(load))
+        for row in names.map_batches(
+            _Extractor, fn_constructor_args=arguments, batch_size=1, num_cpus=1, compute=pool
+        ).iter_rows():
+            if row["fault"]:
+                raise RetrievalError(row["fault"])
+            progress.update()
+
+
+class _Extractor:
+    """What an actor of Ray Data is: the encoder, loaded once, and what it does with a shard."""
+
+    def __init__(self, packed: str, features: str, dim: int, load: ray.ObjectRef) -> None:
+        self.packed, self.features, self.dim, self.describe = packed, features, dim, ray.get(load)()
+
+    def __call__(self, names: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        (shard,), fault = names["item"], ""
+        try:
+            write_shard(self.features, shard, features_schema(self.dim), self._batches(shard))
+        except RetrievalError as error:  # of which Ray would pass on nothing but a text among others
+            fault = str(error)
+        return {"fault": np.array([fault])}
+
+    def _batches(self, shard: str) -> Iterator[pa.RecordBatch]:
+        for batch in read_shard(self.packed, shard):
+            vectors, faults = zip(*map(self._describe, batch["image"].to_pylist()), strict=True)
+            unreadable = pa.array([fault is not None for fault in faults])
+            features = pa.FixedSizeListArray.from_arrays(np.concatenate(vectors), self.dim, mask=unreadable)
+            columns = [batch["row"], batch["file"], features, pa.array(faults, pa.string())]
+            yield pa.record_batch(columns, schema=features_schema(self.dim))
+
+    def _describe(self, image: bytes) -> tuple[np.ndarray, str | None]:
+        try:
+            return self.describe(image), None
+        except RetrievalError as error:
+            return np.zeros(self.dim, np.float32), str(error)
+
+
+@contextmanager
+def _cluster(address: str | None) -> Iterator[None]:
+    """Ray: the one that this process has joined, or one for so long."""
+    joined = ray.is_initialized()
+    if not joined:
+        _join(address)
+    try:
+        yield
+    finally:
+        if not joined:
+            ray.shutdown()
+
+
+def _join(address: str | None) -> None:
+    """Starts Ray without its log. Its machines are sent this package: only libraries have to be there."""
+    own = {} if address else {"include_dashboard": False, "object_store_memory": OBJECT_STORE}
+    package = {"py_modules": [str(Path(retrieval.__file__).parent)]}
+    try:
+        ray.init(address or "local", runtime_env=package, logging_level="ERROR", log_to_driver=False, **own)
+    except ConnectionError:
+        raise RetrievalError(
+            f"no Ray cluster answers at {address}: start one with `ray start --head`, or give no address"
+        ) from None
+    logging.getLogger("ray.data").setLevel("ERROR")
+    ray.data.DataContext.get_current().enable_progress_bars = False
+
+
+def _check_encoder(features: str, describe: Describe) -> int:
+    """How many dimensions an encoder has; refuses a place that holds the features of another."""
+    noise = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
+    Image.fromarray(noise).save(image := BytesIO(), "PNG")
+    expected = describe(image.getvalue())
+    if not at(features)[0].get_file_info(f"{at(features)[1]}/{ENCODER}").is_file:
+        column = pa.record_batch({"features": expected})
+        write_shard(features, ENCODER, column.schema, [column])
+    known = np.concatenate([batch["features"].to_numpy() for batch in read_shard(features, ENCODER)])
+    if known.shape != expected.shape or not np.allclose(known, expected, atol=TOLERANCE):
+        raise RetrievalError(f"{features} holds the features of another encoder: give another place")
+    return len(expected)

@@ -1,0 +1,1 @@
+"""Neighbours, re-ranking, relevance feedback and its session, open-set detection."""

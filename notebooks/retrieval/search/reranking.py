@@ -1,0 +1,45 @@
+"""Re-ranking: a query moves towards its nearest neighbours in the index, and asks again.
+
+Nobody looks at labels here, and nothing is trained. Neighbours of a neighbour are often relevant even
+where they are far from the query, and the mean of a few images is a cleaner example of what they share
+than any one of them. All features are rows of unit length; s is their inner product (cosine similarity).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from retrieval.features.normalising import l2_normalise
+from retrieval.search.neighbours import nearest
+
+
+def expand_queries(queries: np.ndarray, index: np.ndarray, *, k: int, alpha: float) -> np.ndarray:
+    """Alpha query expansion: every query plus its k nearest images, weighted by similarity.
+
+        q' = q + sum over the k nearest x of max(s(q, x), 0)^alpha x, at unit length
+
+    (Radenovic, Tolias and Chum, "Fine-tuning CNN Image Retrieval with No Human Annotation", IEEE
+    TPAMI 41(7), 2019, section 5.1; with alpha = 0 it is the average query expansion of Chum et al.,
+    "Total Recall", ICCV 2007).
+
+    Args:
+        queries: unit rows `[n_queries, dim]`.
+        index: unit rows `[n_index, dim]`.
+        k: neighbours that are added, at most n_index.
+        alpha: at least 0; the larger, the less a distant neighbour counts.
+
+    Returns:
+        Unit rows, float32 `[n_queries, dim]`.
+
+    Raises:
+        ValueError: as `search.nearest`.
+
+    >>> expand_queries(np.array([[1.0, 0.0]]), np.array([[0.6, 0.8], [0.0, 1.0]]), k=1, alpha=1).round(3)
+    array([[0.943, 0.333]], dtype=float32)
+    """
+    positions = nearest(index, queries, k, method="exact")[1]
+    moved = np.empty_like(queries, dtype=np.float64)
+    for number, (query, found) in enumerate(zip(queries, positions, strict=True)):
+        neighbours = index[found]
+        moved[number] = query + np.maximum(neighbours @ query, 0.0) ** alpha @ neighbours
+    return l2_normalise(moved)

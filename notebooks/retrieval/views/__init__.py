@@ -1,0 +1,1 @@
+"""What a person looks at: grids, plots, clicking, the answer to a query, the report."""

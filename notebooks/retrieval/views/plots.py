@@ -1,0 +1,213 @@
+"""Figures: query grids and plots. They only draw; every number comes from the caller.
+
+Every function returns a closed figure, which Jupyter shows once, as the value of its cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from colorsys import hls_to_rgb
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+from matplotlib.ticker import LogLocator
+
+from retrieval.data.dataset import category_of
+from retrieval.views.grids import LABELLED, thumbnail
+from retrieval.views.style import METHODS, PARTS, QUERY, RIGHT, WRONG, _finish, hue
+
+# What a loss tells of a batch besides itself.
+SHARES = {
+    "hardest": "violating among the hardest",
+    "random": "violating among all triplets",
+    "accuracy": "images nearest to their proxy",
+}
+
+
+def category_counts(counts: pd.DataFrame, *, title: str) -> Figure:
+    """Stacked bars: images per category (rows) and part (columns); of many, the smallest and largest."""
+    if len(counts) > LABELLED:
+        counts = counts.loc[counts.sum(axis=1).sort_values(kind="stable").index]
+    counts, title = _ends(counts, title)
+    figure, axis = plt.subplots(figsize=(11, 3.6))
+    counts.plot.bar(stacked=True, ax=axis, width=0.8, color=[PARTS[part] for part in counts.columns])
+    axis.set(title=title, xlabel="", ylabel="images")
+    axis.tick_params(axis="x", labelsize=8, labelrotation=90)
+    axis.legend(title=None, ncols=3, loc="upper left", bbox_to_anchor=(0, 1.0), framealpha=0.9)
+    axis.set_ylim(0, counts.sum(axis=1).max() * 1.2)
+    return _finish(figure)
+
+
+def feature_map(points: np.ndarray, root: Path, files: Sequence[str], *, title: str) -> Figure:
+    """Features projected to 2-d `[n, 2]`, coloured by category, a thumbnail in place of some.
+
+    Of more than 60 categories, the 60 with most images get a thumbnail and a name.
+    """
+    names = np.array([category_of(file) for file in files])
+    categories = np.unique(names)
+    colours = [hls_to_rgb(hue(number) / 360, 0.42, 0.7) for number in range(len(categories))]
+    largest = set(pd.Series(names).value_counts().index[:LABELLED])
+    figure, axis = plt.subplots(figsize=(11, 9))
+    for category, colour in zip(categories, colours, strict=True):
+        inside = names == category
+        axis.scatter(*points[inside].T, s=14, color=colour, alpha=0.7, linewidths=0)
+        if category not in largest:
+            continue
+        centre = np.median(points[inside], axis=0)
+        closest = np.flatnonzero(inside)[np.argmin(np.linalg.norm(points[inside] - centre, axis=1))]
+        image = OffsetImage(thumbnail(root / files[closest]), zoom=0.17)
+        axis.add_artist(
+            AnnotationBbox(
+                image, points[closest], pad=0.12, bboxprops={"edgecolor": colour, "linewidth": 1.5}
+            )
+        )
+        axis.annotate(
+            category, points[closest], (0, -18), textcoords="offset points", ha="center", fontsize=6
+        )
+    axis.set(title=title, xticks=[], yticks=[])
+    return _finish(figure)
+
+
+def training_curves(history: pd.DataFrame, *, title: str) -> Figure:
+    """Loss, shares of the batches and validation precision@3, by epoch; stars where a stage was best."""
+    figure, (loss, share, precision) = plt.subplots(1, 3, figsize=(12, 3.2))
+    loss.plot(history.epoch, history.loss, color=QUERY, marker="o")
+    loss.set(title="loss", ylim=(0, 1.15 * history.loss.max()))
+    for (column, label), colour in zip(SHARES.items(), (WRONG, RIGHT, QUERY), strict=True):
+        if column in history:
+            share.plot(history.epoch, history[column], color=colour, marker="o", label=label)
+    share.set(title="share of a batch", ylim=(0, 1.03))
+    share.legend(fontsize=8)
+    precision.plot(history.epoch, history.val_precision, color=METHODS["siamese_mobilenetv2"], marker="o")
+    kept = history[history.kept]
+    precision.plot(kept.epoch, kept.val_precision, "*", color=QUERY, markersize=14, label="kept")
+    precision.set(title="validation precision@3")
+    precision.legend(fontsize=8)
+    for axis in (loss, share, precision):
+        axis.set_xlabel("epoch")
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.grid(alpha=0.3)
+    figure.suptitle(title)
+    return _finish(figure)
+
+
+def f1_bars(reports: Mapping[str, pd.DataFrame], *, title: str) -> Figure:
+    """F1 of every category (rows of the reports) for every method, sorted by the first one.
+
+    Of many categories, the lowest and the highest.
+    """
+    frame = pd.DataFrame({method: report.f1 for method, report in reports.items()})
+    frame, title = _ends(frame.sort_values(frame.columns[0]), title)
+    figure, axis = plt.subplots(figsize=(11, 3.8))
+    for method in frame:
+        axis.plot(frame.index, frame[method], "o", color=METHODS[method], markersize=5, label=method)
+    axis.set(ylabel="F1", ylim=(-0.03, 1.03))
+    axis.set_title(title, pad=28)
+    axis.tick_params(axis="x", labelsize=8, labelrotation=90)
+    axis.grid(alpha=0.3)
+    axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=frame.shape[1], frameon=False)
+    return _finish(figure)
+
+
+def differences(values: pd.Series, *, title: str) -> Figure:
+    """Signed differences by category as bars, sorted; of many, the ends; gains and losses in two colours."""
+    values, title = _ends(values.sort_values(), title)
+    figure, axis = plt.subplots(figsize=(11, 3.4))
+    axis.bar(values.index, values, color=np.where(values >= 0, RIGHT, WRONG))
+    axis.axhline(0, color=QUERY, linewidth=0.8)
+    axis.set(title=title, ylabel="difference in F1")
+    axis.tick_params(axis="x", labelsize=8, labelrotation=90)
+    return _finish(figure)
+
+
+def gains(ablation: pd.DataFrame, measures: Sequence[str], *, title: str) -> Figure:
+    """What every step adds to the one before, a panel per measure, with 95 % intervals.
+
+    Args:
+        ablation: as `comparison.ablation`; steps without a difference are left out.
+        measures: of which it has differences.
+        title: of the figure.
+
+    Returns:
+        Blue is better, orange worse, grey no difference.
+    """
+    colours = {"better": RIGHT, "worse": WRONG, "no difference": "#999999"}
+    steps = ablation[ablation[f"{measures[0]} difference"].notna()].iloc[::-1]
+    labels = [f"{step}\nagainst {row.against}" for step, row in steps.iterrows()]
+    figure, axes = plt.subplots(1, len(measures), figsize=(12, 0.8 + 0.5 * len(steps)), sharey=True)
+    for axis, measure in zip(axes, measures, strict=True):
+        for place, (_, row) in enumerate(steps.iterrows()):
+            colour = colours[row[f"{measure} verdict"]]
+            axis.plot(row[[f"{measure} low", f"{measure} high"]], [place] * 2, color=colour, linewidth=2)
+            axis.plot(row[f"{measure} difference"], place, "o", color=colour)
+        axis.axvline(0, color=QUERY, linewidth=0.8)
+        axis.set(title=measure, xlabel="difference")
+        axis.grid(alpha=0.3, axis="x")
+    axes[0].set_yticks(range(len(steps)), labels, fontsize=8)
+    figure.suptitle(title)
+    return _finish(figure)
+
+
+def confusion_heatmap(shares: pd.DataFrame, *, title: str) -> Figure:
+    """What was retrieved (columns) for queries of some categories (rows), as shares in [0, 1]."""
+    figure, axis = plt.subplots(figsize=(1.5 + 0.62 * shares.shape[1], 1.4 + 0.45 * shares.shape[0]))
+    axis.imshow(shares, cmap="cividis", vmin=0, vmax=1, aspect="auto")
+    for (row, column), share in np.ndenumerate(shares.to_numpy()):
+        if share >= 0.005:
+            colour = "white" if share < 0.5 else "black"
+            axis.text(column, row, f"{share:.2f}", ha="center", va="center", fontsize=8, color=colour)
+    axis.set_xticks(range(shares.shape[1]), shares.columns, rotation=45, ha="right", fontsize=8)
+    axis.set_yticks(range(shares.shape[0]), shares.index, fontsize=8)
+    axis.set(title=title, xlabel="category retrieved", ylabel="category of the query")
+    return _finish(figure)
+
+
+def curves(frame: pd.DataFrame, *, title: str, xlabel: str, ylabel: str) -> Figure:
+    """Every column of a frame as a line over its index."""
+    return curve_panels({title: frame}, xlabel=xlabel, ylabel=ylabel)
+
+
+def curve_panels(frames: Mapping[str, pd.DataFrame], *, xlabel: str, ylabel: str) -> Figure:
+    """Frames of the same columns side by side, by title: every column a line over the index."""
+    size = (6 + 3 * len(frames), 3.6)
+    figure, axes = plt.subplots(1, len(frames), figsize=size, sharey=True, squeeze=False)
+    for axis, (title, frame) in zip(axes.flat, frames.items(), strict=True):
+        frame.plot(ax=axis, marker="o", color=list(METHODS.values())[: frame.shape[1]], legend=False)
+        axis.set(title=title, xlabel=xlabel, ylabel=ylabel)
+        if pd.api.types.is_integer_dtype(frame.index):
+            axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.grid(alpha=0.3)
+    axes[0, -1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    return _finish(figure)
+
+
+def log_panels(frames: Mapping[str, pd.DataFrame], *, ylabel: str) -> Figure:
+    """Frames side by side, by title: up to three columns a line over the index, both axes logarithmic.
+
+    An index is named after what it counts.
+    """
+    size = (3.8 * len(frames), 3.6)
+    figure, axes = plt.subplots(1, len(frames), figsize=size, sharey=True, squeeze=False)
+    for axis, (title, frame) in zip(axes.flat, frames.items(), strict=True):
+        colours = [WRONG, RIGHT, QUERY][: frame.shape[1]]
+        frame.plot(ax=axis, loglog=True, marker="o", color=colours, legend=False)
+        axis.minorticks_off()
+        axis.set_xticks(frame.index, [f"{place:,}" for place in frame.index], fontsize=8)
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.set(title=title, ylabel=ylabel)
+        axis.grid(alpha=0.3)
+        axis.legend(frameon=False, fontsize=8)
+    return _finish(figure)
+
+
+def _ends(frame: pd.DataFrame | pd.Series, title: str) -> tuple[pd.DataFrame | pd.Series, str]:
+    """The first and last rows of a sorted frame, as many as can be labelled, and a title that says so."""
+    if len(frame) <= LABELLED:
+        return frame, title
+    half = LABELLED // 2
+    return pd.concat([frame[:half], frame[-half:]]), f"{title}: both ends of {len(frame)}"

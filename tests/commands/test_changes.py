@@ -1,0 +1,86 @@
+"""The file that tells make whether anything has changed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from retrieval.artifacts.locks import locked
+from retrieval.artifacts.store import open_store
+from retrieval.commands.changes import stamp
+from retrieval.errors import RetrievalError
+from retrieval.settings import PROJECT, Settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A stamped project, its stamp some time ago."""
+    for name in ("cat", "dog"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(5):
+            (tmp_path / "data" / name / f"{number}.jpg").write_text(name)
+    settings = Settings(tmp_path / "data", 0, "grouped", None, "", tmp_path / "artifacts")
+    open_store(settings).save("dataset.json", {})
+    os.utime(stamp(settings), (1, 1))
+    return settings
+
+
+def is_new(settings: Settings) -> bool:
+    return stamp(settings).stat().st_mtime > 1
+
+
+def test_nothing_changed(settings: Settings) -> None:
+    assert not is_new(settings)
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"split": "plain"}, {"epochs": 2}, {"weights": "imagenet"}])
+def test_another_setting(settings: Settings, change: dict) -> None:
+    assert is_new(replace(settings, **change))
+
+
+def test_more_images(settings: Settings) -> None:
+    (settings.data / "cat" / "new.jpg").touch()
+    assert is_new(settings)
+
+
+def test_an_image_of_another_size(settings: Settings) -> None:
+    (settings.data / "cat" / "0.jpg").write_text("another cat")
+    assert is_new(settings)
+
+
+def test_other_weights_in_the_same_file(settings: Settings, tmp_path: Path) -> None:
+    weights = tmp_path / "my.weights.h5"
+    weights.write_text("old")
+    settings = replace(settings, weights=str(weights))
+    os.utime(stamp(settings), (1, 1))
+    weights.write_text("new")
+    assert is_new(settings)
+
+
+def test_a_lost_artifact_is_made_again(settings: Settings) -> None:
+    (settings.artifacts / "dataset.json").unlink()
+    assert is_new(settings)
+
+
+def test_the_command_waits_for_a_run_to_end(settings: Settings) -> None:
+    environment = {"DATA": str(settings.data), "ARTIFACTS": str(settings.artifacts)}
+    with locked(settings.artifacts, "run", "running 03_siamese_encoders"):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "retrieval.commands.changes"],
+            cwd=PROJECT / "notebooks",
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout.readline().endswith("running 03_siamese_encoders\n")
+    assert process.communicate()[0] == "" and process.returncode == 0
+
+
+def test_no_data_is_one_line(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(RetrievalError, match="nowhere is not a folder"):
+        stamp(replace(settings, data=tmp_path / "nowhere"))

@@ -1,0 +1,174 @@
+"""What make runs, and when: the real Makefile around a stand-in for the virtual environment."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from retrieval.artifacts import store
+from retrieval.settings import PROJECT
+
+pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="needs make")
+
+STEPS = sorted(store.STEPS)
+# Logs what it is asked to run, and does as little as make needs.
+STAND_IN = r"""#!/bin/sh
+echo "$2 $3" >> log
+case "$2" in
+  retrieval.commands.changes) mkdir -p "$ARTIFACTS"; echo "$SEED $DATA" | cmp -s - "$ARTIFACTS/settings.txt" ||
+    echo "$SEED $DATA" > "$ARTIFACTS/settings.txt" ;;
+  retrieval.commands.run) test "$3" != "$FAIL" && mkdir -p "$ARTIFACTS/notebooks" &&
+    touch "$ARTIFACTS/notebooks/${3##*/}" ;;
+  pip) test -z "$FAIL" ;;
+  retrieval.commands.query) echo "$IMAGE; $K; $FEATURES" >> log ;;
+esac
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    root = tmp_path / "a project"
+    for name in ("notebooks/retrieval/metrics.py", "notebooks/retrieval/reported.json", "requirements.txt"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    for step in STEPS:
+        (root / f"notebooks/{step}.ipynb").touch()
+    (root / ".venv/bin").mkdir(parents=True)
+    for name in ("python", "pip"):
+        (root / f".venv/bin/{name}").write_text(STAND_IN)
+        (root / f".venv/bin/{name}").chmod(0o755)
+    for name in ("requirements-dev.txt", "requirements-scale.txt"):
+        (root / name).touch()
+    (root / ".venv/.installed").touch()
+    shutil.copy(PROJECT / "Makefile", root)
+    age(root)
+    return root
+
+
+def age(root: Path) -> None:
+    """Gives all files the same, older time: all is up to date until one is touched."""
+    then = time.time() - 1000
+    for path in root.rglob("*"):
+        os.utime(path, (then, then))
+
+
+def make(root: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    (root / "log").unlink(missing_ok=True)
+    clean = {"PATH": os.environ["PATH"], "HOME": str(root.parent)}
+    return subprocess.run(
+        ["make", *arguments], cwd=root, env=clean | environment, capture_output=True, text=True
+    )
+
+
+def steps_run(root: Path) -> list[str]:
+    log = (root / "log").read_text().splitlines()
+    return [Path(line.split()[1]).stem for line in log if line.startswith("retrieval.commands.run")]
+
+
+def test_all_notebooks_run_in_order_then_only_the_table(project: Path) -> None:
+    assert make(project).returncode == 0
+    assert steps_run(project) == STEPS
+    make(project)
+    assert (project / "log").read_text().split() == ["retrieval.commands.changes", "retrieval.commands.table"]
+
+
+@pytest.mark.parametrize(
+    "edited, rerun",
+    [
+        ("notebooks/05_feature_fusion.ipynb", STEPS[4:]),
+        ("notebooks/01_split.ipynb", STEPS),
+        ("notebooks/retrieval/metrics.py", STEPS),
+        ("requirements.txt", []),
+    ],
+)
+def test_an_edit_reruns_what_rests_on_it(project: Path, edited: str, rerun: list[str]) -> None:
+    make(project)
+    age(project)
+    (project / edited).touch()
+    assert make(project).returncode == 0
+    assert steps_run(project) == rerun
+
+
+def test_another_setting_reruns_all_and_reaches_the_notebooks(project: Path) -> None:
+    make(project)
+    age(project)
+    make(project, "SEED=1", "DATA=~/my photos")
+    assert steps_run(project) == STEPS
+    assert (project / "artifacts/settings.txt").read_text() == "1 ~/my photos\n"
+    age(project)
+    make(project, SEED="1", DATA="~/my photos")
+    assert steps_run(project) == []
+
+
+def test_results_can_go_elsewhere(project: Path) -> None:
+    make(project, "ARTIFACTS=~/out")
+    assert (project.parent / "out/notebooks/06_rocchio_feedback.ipynb").exists()
+    assert not (project / "artifacts").exists()
+    assert "holds a space" in make(project, "ARTIFACTS=a b").stderr
+
+
+def test_a_query_runs_no_notebook(project: Path) -> None:
+    assert make(project, "query", "IMAGE=~/my $$1.jpg", "K=3", FEATURES="mobilenetv2").returncode == 0
+    assert (project / "log").read_text().splitlines() == [
+        "retrieval.commands.query ",
+        "~/my $1.jpg; 3; mobilenetv2",
+    ]
+
+
+def test_a_failed_notebook_stops_make_which_goes_on_there(project: Path) -> None:
+    assert make(project, FAIL=f"notebooks/{STEPS[2]}.ipynb").returncode == 2
+    assert steps_run(project) == STEPS[:3]
+    make(project)
+    assert steps_run(project) == STEPS[2:]
+
+
+def test_a_failed_install_is_tried_again(project: Path) -> None:
+    (project / "requirements.txt").touch()
+    (project / ".venv/.installed").unlink()
+    assert make(project, "report", FAIL="yes").returncode == 2
+    assert not (project / ".venv/.installed").exists()
+    assert make(project, "report").returncode == 0
+    assert (project / ".venv/.installed").exists()
+
+
+@pytest.mark.parametrize("body", ["exit 1", "exec false"])
+def test_without_a_fitting_python_one_line_says_what_is_needed(project: Path, body: str) -> None:
+    shutil.rmtree(project / ".venv")
+    unfit = project / "my python"
+    unfit.write_text(f"#!/bin/sh\n{body}\n")
+    unfit.chmod(0o755)
+    done = make(project, "report", f"PYTHON={unfit}")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0].startswith("needed: Python 3.10 to 3.12")
+    assert not (project / ".venv").exists()
+
+
+@pytest.mark.skipif(not (3, 10) <= sys.version_info < (3, 13), reason="needs a Python that fits")
+def test_a_fitting_python_makes_the_environment(project: Path) -> None:
+    shutil.rmtree(project / ".venv")
+    make(project, ".venv/.installed", f"PYTHON={sys.executable}", PIP_NO_INDEX="1")
+    assert (project / ".venv/bin/pip").exists()
+
+
+def test_clean_keeps_the_readme(project: Path) -> None:
+    make(project)
+    (project / "artifacts/README.md").touch()
+    assert make(project, "clean").returncode == 0
+    assert [path.name for path in (project / "artifacts").iterdir()] == ["README.md"]
+    refused = make(project, "clean", f"ARTIFACTS={project.parent / 'home'}")
+    assert refused.returncode == 2 and "by hand" in refused.stderr
+
+
+def test_help_lists_every_target_and_setting(project: Path) -> None:
+    text = make(project, "help").stdout
+    targets = re.search(r"\.PHONY: (.*) FORCE", (project / "Makefile").read_text()).group(1)
+    settings = "DATA SEED SPLIT EPOCHS WEIGHTS ARTIFACTS IMAGE K FEATURES LOCKED PYTHON"
+    for word in f"{targets} {settings}".split():
+        assert f"  {word} " in text

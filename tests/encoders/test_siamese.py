@@ -1,0 +1,66 @@
+"""The two encoders are those of the original, and embeddings have unit length."""
+
+import keras
+import numpy as np
+import pytest
+
+from retrieval.encoders import siamese
+
+
+def test_the_cnn_has_the_layers_and_parameters_of_the_original():
+    encoder = siamese.siamese_cnn(seed=0)
+    table = siamese.layer_table(encoder, 224)
+    assert encoder.count_params() == 403_968
+    assert [count for count in table.parameters if count] == [1792, 256, 73_856, 295_168, 32_896]
+    pooled = table[table.layer == "MaxPooling2D"].output.tolist()
+    assert pooled == ["112 x 112 x 64", "56 x 56 x 128", "28 x 28 x 256"]
+    assert encoder.output_shape == (None, 128)
+
+
+def test_nothing_is_frozen_and_nothing_added():
+    backbone = keras.applications.MobileNetV2(
+        input_shape=(None, None, 3), include_top=False, pooling="avg", weights=None
+    )
+    names, count = [layer.name for layer in backbone.layers], backbone.count_params()
+    encoder = siamese.siamese_mobilenetv2(backbone)
+    assert [layer.name for layer in encoder.layers] == names
+    assert encoder.count_params() == count == 2_257_984
+    assert all(layer.trainable for layer in encoder.layers)
+    momenta = {
+        layer.momentum for layer in encoder.layers if isinstance(layer, keras.layers.BatchNormalization)
+    }
+    assert momenta == {siamese.BATCH_NORMALISATION_MOMENTUM}
+
+
+def test_frozen_batch_normalisation_is_the_same_in_training_and_in_use():
+    encoder = siamese.freeze_batch_normalisation(
+        keras.applications.MobileNetV2(
+            input_shape=(None, None, 3), include_top=False, pooling="avg", weights=None
+        )
+    )
+    images = np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
+    np.testing.assert_allclose(encoder(images, training=True), encoder(images, training=False), atol=1e-6)
+    trained = {type(layer) for layer in encoder.layers if layer.trainable_variables}
+    assert trained == {keras.layers.Conv2D, keras.layers.DepthwiseConv2D}
+
+
+def test_halfway_is_between_the_weights_and_changes_neither():
+    start, end = siamese.siamese_cnn(seed=0), siamese.siamese_cnn(seed=1)
+    before = [each.get_weights() for each in (start, end)]
+    middle = siamese.interpolate_weights(start, end)
+    assert [layer.name for layer in middle.layers] == [layer.name for layer in start.layers]
+    for got, *both in zip(middle.get_weights(), *before, strict=True):
+        np.testing.assert_allclose(got, np.mean(both, axis=0), atol=1e-7)
+    for encoder, weights in zip((start, end), before, strict=True):
+        for now, then in zip(encoder.get_weights(), weights, strict=True):
+            np.testing.assert_array_equal(now, then)
+
+
+@pytest.mark.parametrize("count", [1, 65])
+def test_embeddings_have_unit_length_and_keep_their_order(count):
+    images = np.random.default_rng(0).integers(0, 256, (count, 16, 16, 3), np.uint8)
+    encoder = siamese.siamese_cnn(seed=0)
+    embeddings = siamese.embed(encoder, images)
+    assert embeddings.shape == (count, 128) and embeddings.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(embeddings[-1:], siamese.embed(encoder, images[-1:]), atol=1e-5)

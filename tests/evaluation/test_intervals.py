@@ -1,0 +1,101 @@
+"""Values, intervals and differences of methods, from the figures of their queries."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrieval.evaluation.intervals import (
+    MEASURES,
+    ablation,
+    compare,
+    confusion_shares,
+    intervals,
+    query_table,
+)
+from retrieval.evaluation.metrics import Scores
+
+QUERIES = 400
+
+
+def a_table(*, precision: float = 0.8, nmrr: float = 0.3, groups: np.ndarray | None = None) -> pd.DataFrame:
+    """Random figures of 400 queries around these means."""
+    rng = np.random.default_rng(0)
+    hits = {k: (rng.random(QUERIES) < precision).astype(float) for k in (1, 3, 10)}
+    scores = Scores(hits, rng.random(QUERIES) * 2 * precision / 2, rng.random(QUERIES) * 2 * nmrr)
+    files = [f"yak/{row}.jpg" for row in range(QUERIES)]
+    return query_table(scores, files, np.arange(QUERIES) if groups is None else groups)
+
+
+def test_a_table_holds_every_figure_of_every_query() -> None:
+    scores = Scores(
+        {1: np.array([1.0]), 3: np.array([2 / 3]), 10: np.array([0.4])}, np.array([0.5]), np.array([0.2])
+    )
+    table = query_table(scores, ["yak/1.jpg"], np.array([7]))
+    assert table.to_dict("records") == [
+        {
+            **{"file": "yak/1.jpg", "group": 7},
+            **{"precision_at_1": 1.0, "precision_at_3": 2 / 3, "precision_at_10": 0.4},
+            **{"average_precision": 0.5, "nmrr": 0.2},
+        }
+    ]
+
+
+def test_intervals_hold_the_means() -> None:
+    table = a_table()
+    measured = intervals(table, seed=0)
+    assert list(measured.index) == list(MEASURES) == ["P@3", "mAP", "ANMRR"]
+    assert measured.value.tolist() == [
+        table[column].mean() for column in ("precision_at_3", "average_precision", "nmrr")
+    ]
+    assert (measured.low < measured.value).all() and (measured.value < measured.high).all()
+
+
+def test_duplicates_widen_the_interval() -> None:
+    table = a_table()
+    copies = pd.concat([table] * 4).assign(group=np.tile(table.group, 4))
+    alone, together = intervals(table, seed=0), intervals(copies, seed=0)
+    pd.testing.assert_frame_equal(together, alone, rtol=0.01)
+    as_if_independent = intervals(copies.assign(group=np.arange(len(copies))), seed=0)
+    narrower = (as_if_independent.high - as_if_independent.low) / (alone.high - alone.low)
+    assert (narrower < 0.6).all()
+
+
+def test_a_difference_is_paired_and_put_into_words() -> None:
+    first = a_table()
+    better = first.assign(precision_at_3=np.maximum(first.precision_at_3, np.arange(QUERIES) % 20 == 0))
+    better["nmrr"] -= 0.01
+    differences = compare(better, first, seed=0)
+    assert differences.verdict.to_dict() == {"P@3": "better", "mAP": "no difference", "ANMRR": "better"}
+    assert differences.loc["ANMRR", ["difference", "low", "high"]].tolist() == pytest.approx([-0.01] * 3)
+    assert compare(first, better, seed=0).verdict.tolist() == ["worse", "no difference", "worse"]
+    # Unpaired, the two intervals overlap by far.
+    assert intervals(first, seed=0).high["P@3"] > intervals(better, seed=0).low["P@3"]
+
+
+def test_other_queries_are_refused() -> None:
+    with pytest.raises(ValueError, match="other queries"):
+        compare(a_table(), a_table().iloc[::-1], seed=0)
+
+
+def test_an_ablation_compares_every_step_with_the_one_it_builds_on() -> None:
+    first = a_table()
+    tables = {"start": first, "step": first.assign(nmrr=first.nmrr - 0.1), "worse": first}
+    steps = ablation(tables, {"step": "start", "worse": "step"}, seed=0)
+    assert steps.index.tolist() == list(tables)
+    assert steps.against.tolist() == ["", "start", "step"]
+    assert steps["ANMRR"].tolist() == pytest.approx([table.nmrr.mean() for table in tables.values()])
+    assert steps["ANMRR difference"].tolist()[1:] == pytest.approx([-0.1, 0.1])
+    assert steps["ANMRR verdict"].tolist()[1:] == ["better", "worse"]
+    assert steps["P@3 verdict"].tolist()[1:] == ["no difference"] * 2
+    assert steps.loc["start"].filter(like="difference").isna().all()
+
+
+def test_confusion_shares_leave_out_what_is_rare_in_every_row() -> None:
+    counts = pd.DataFrame(
+        {"cat": [90, 2, 0], "dog": [10, 97, 5], "yak": [0, 1, 95]}, index=["cat", "dog", "yak"]
+    )
+    shares = confusion_shares(counts, ["dog", "cat"])
+    assert shares.index.tolist() == ["dog", "cat"] and shares.columns.tolist() == ["cat", "dog"]
+    np.testing.assert_allclose(shares, [[0.02, 0.97], [0.9, 0.1]])

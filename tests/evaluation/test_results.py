@@ -1,0 +1,149 @@
+"""Results beside the reported figures, and never beside those of other images."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrieval.artifacts.store import Store
+from retrieval.evaluation import results as report
+from retrieval.evaluation.intervals import query_table
+from retrieval.evaluation.metrics import Scores
+from retrieval.settings import PROJECT
+
+REPORTED = report.load_reported()
+# 0.874 -+ 1.96 standard errors of 1,000 queries, in percent.
+LOW, HIGH = 85.34, 89.46
+
+
+def a_result(*, accuracy: float = 0.874, comparable: bool = True) -> dict:
+    names = ["red_panda", "polar_bear", "otter", "yak", "sea_lion", "<seal>"]
+    figures = np.linspace(0.99, 0.5, len(names))
+    categories = pd.DataFrame(
+        {"precision": figures, "recall": figures, "f1": figures, "queries": 60}, index=names
+    )
+    hits = (np.arange(1000) < accuracy * 1000).astype(float)
+    scores = Scores({1: hits, 3: hits, 10: hits}, np.full(1000, 0.516), np.full(1000, 0.385))
+    queries = query_table(scores, [f"yak/{row}.jpg" for row in range(1000)], np.arange(1000))
+    data = {"name": "mammals", "images": 13751, "categories": 45, "sha256": "0", "comparable": comparable}
+    context = {"queries": 1000, "index_size": 8000, "split": "grouped", "seed": 0, "data": data}
+    return report.result(queries, categories, context | {"weights": {"name": "ImageNet's", "sha256": "0"}})
+
+
+def test_a_result_is_plain_json_with_every_key() -> None:
+    values = a_result()
+    assert json.loads(json.dumps(values)) == values
+    assert values["accuracy"] == values["precision_at"]["3"] == 0.874
+    low, high = values["accuracy_interval"]
+    assert 0.84 < low < 0.874 < high < 0.91
+    assert [row["category"] for row in values["best_categories"]][:2] == ["red_panda", "polar_bear"]
+    assert [row["category"] for row in values["worst_categories"]][:2] == ["<seal>", "sea_lion"]
+    assert set(values["worst_categories"][0]) == {"category", "precision", "recall", "f1"}
+    assert (values["queries"], values["seed"], values["weights"]["name"]) == (1000, 0, "ImageNet's")
+
+
+def test_the_summary_sets_ours_beside_theirs() -> None:
+    results = {
+        "fused_weighted": a_result(accuracy=0.88),
+        "mobilenetv2": a_result(),
+        "siamese_cnn": a_result(),
+    }
+    table = report.summary(results, REPORTED)
+    assert list(table.index) == ["MobileNetV2", "Siamese CNN", "fused weighted"]
+    np.testing.assert_allclose(
+        table.loc["MobileNetV2", report.ACCURACY], [86.2, 87.4, LOW, HIGH, 1.2], atol=0.3
+    )
+    np.testing.assert_allclose(table.loc["MobileNetV2", report.ANMRR], [0.39, 0.385, 0.385, 0.385, -0.005])
+    weighted = table.loc["fused weighted", report.ACCURACY]
+    assert weighted.isna()[["reported", "difference"]].all() and np.isclose(weighted["reproduced"], 88)
+
+
+def test_other_images_are_never_set_beside_the_reported_figures() -> None:
+    results = {"mobilenetv2": a_result(), "fused": a_result(comparable=False)}
+    columns = report.summary(results, REPORTED).columns.get_level_values(1)
+    assert set(columns) == {"measured", "low", "high"}
+    assert report.caption(results).endswith("no comparison")
+
+
+def test_the_caption_says_what_the_figures_belong_to() -> None:
+    line = "mammals: 13751 images, 45 categories; grouped split, seed 0; ImageNet's"
+    assert report.caption({"mobilenetv2": a_result()}) == line
+    assert report.caption({"mobilenetv2": a_result() | {"epochs": 2}}) == f"{line}; EPOCHS=2"
+
+
+def test_a_method_of_ones_own_comes_last_under_its_name() -> None:
+    results = {"my_own": a_result(), "expanded": a_result(), "mobilenetv2": a_result()}
+    table = report.summary(results, REPORTED)
+    assert list(table.index) == ["MobileNetV2", "expanded", "my own"]
+
+
+def test_methods_that_are_others_under_another_name_are_named() -> None:
+    plain = {"fused_weighted": a_result() | {"weight": 0.4}, "expanded": a_result() | {"k": 5}}
+    assert report.remarks(plain) == report.remarks({"mobilenetv2": a_result()}) == []
+    for weight, alone in ((0.0, "Siamese MobileNetV2"), (1.0, "MobileNetV2")):
+        (line,) = report.remarks({"fused_weighted": a_result() | {"weight": weight}})
+        assert line.startswith(f"Fused weighted is {alone} alone")
+    assert report.remarks({"expanded": a_result() | {"k": 0}}) == [
+        "Expanded is fused projected: validation chose no expansion"
+    ]
+
+
+def test_text_rounds_and_signs() -> None:
+    results = {"mobilenetv2": a_result(), "fused_weighted": a_result()}
+    first, second = report.to_text(report.summary(results, REPORTED)).splitlines()[-2:]
+    ends = ["85.30", "89.40"]
+    assert first.split() == [
+        *("MobileNetV2", "86.20", "87.40", *ends, "+1.20"),
+        *("0.390", "0.385", "0.385", "0.385", "-0.005"),
+    ]
+    assert second.split() == ["fused", "weighted", "87.40", *ends, "0.385", "0.385", "0.385"]
+
+
+def test_shown_pairs_measures_those_that_are_there() -> None:
+    vectors = {
+        "seal/seal-0184.jpg": np.zeros(2),
+        "seal/seal-0207.jpg": np.array([9.0, 12.0]),
+        "seal/seal-0267.jpg": np.zeros(2),
+    }
+    pairs = report.shown_pairs(REPORTED, vectors)
+    assert pairs[["query", "retrieved"]].values.tolist() == [["seal/seal-0184.jpg", "seal/seal-0207.jpg"]]
+    np.testing.assert_allclose(pairs[["reported", "measured", "difference"]], [[14.55, 15, 0.45]])
+    assert len(report.shown_pairs(REPORTED, {})) == 0
+
+
+def run(folder: Path) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "retrieval.commands.table"],
+        cwd=PROJECT / "notebooks",
+        env={"ARTIFACTS": str(folder)},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_command_prints_what_there_is_and_names_what_is_not(tmp_path: Path) -> None:
+    store = Store(tmp_path, {})
+    store.save("results/mobilenetv2.json", a_result())
+    store.save("results/feedback.json", {"queries": 1})
+    done = run(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "87.40" in done.stdout and "results/siamese_cnn.json is missing: run notebook 04" in done.stdout
+    assert "feedback" not in done.stdout
+
+
+def test_without_results_one_line_says_what_to_run(tmp_path: Path) -> None:
+    done = run(tmp_path)
+    assert done.returncode == 1 and not done.stdout
+    assert done.stderr == "artifacts/dataset.json is missing: run notebook 01_split or `make`\n"
+
+
+@pytest.mark.parametrize("method", report.METHODS)
+def test_every_method_has_reported_figures(method: str) -> None:
+    assert 0 < REPORTED["methods"][method]["accuracy"] < 1
+    assert 0 < REPORTED["methods"][method]["anmrr"] < 1

@@ -1,0 +1,450 @@
+"""The report to send: one file, nothing of it from elsewhere, its figures those of the results."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+from bs4 import BeautifulSoup
+from bs4.element import Tag
+from PIL import Image
+
+from retrieval.artifacts.store import Store
+from retrieval.evaluation import metrics
+from retrieval.evaluation.intervals import query_table
+from retrieval.evaluation.results import SHOWN, K, keep, load_reported, read_results, title
+from retrieval.search.neighbours import nearest, rank_blocks
+from retrieval.settings import PROJECT
+from retrieval.views import feature_map, page
+from retrieval.views.grids import data_uri
+
+CATEGORIES = [*tiny.COLOURS]
+WIDE, PHONE = (1200, 900), (390, 844)
+
+
+def build(folder: Path, categories: list[str], *, methods: tuple[str, ...], comparable: bool = False) -> Path:
+    """Five images a category, with random features and their results; the first method is the best."""
+    rng, store = np.random.default_rng(0), Store(folder / "artifacts", {})
+    files = {part: [] for part in ("train", "test")}
+    for category in categories:
+        for number in range(5):
+            file = f"{category}/{'script>/' if category == tiny.HOSTILE else ''}{number}.png"
+            (folder / "photos" / file).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 255, (8, 8, 3)).astype(np.uint8)).save(folder / "photos" / file)
+            files["train" if number else "test"].append(file)
+    index, queries = (np.array([file.partition("/")[0] for file in part]) for part in files.values())
+    for part, labels in (("train", index), ("test", queries)):
+        store.save(f"{part}_index_file.json", dict(enumerate(files[part])))
+        store.save(f"{part}_index_category.json", dict(enumerate(labels.tolist())))
+    data = {"name": "photos", "images": 5 * len(categories), "categories": len(categories)}
+    context = {
+        "data": data | {"sha256": "d" * 64, "comparable": comparable},
+        "weights": {"name": "random & packaged", "sha256": "e" * 64},
+        **{"queries": len(queries), "index_size": len(index), "split": "grouped", "seed": 0, "epochs": 1},
+    }
+    centres = rng.normal(size=(len(categories), 16))
+    for noise, method in enumerate(methods, start=1):
+        for part, labels in (("train", index), ("test", queries)):
+            own = centres[[categories.index(label) for label in labels]]
+            features = (own + 0.4 * noise**2 * rng.normal(size=own.shape)).astype(np.float32)
+            store.save(f"{method}_{part}.npy", features)
+        train, test = store.load(f"{method}_train.npy"), store.load(f"{method}_test.npy")
+        found = index[nearest(train, test, K)[1]]
+        scores = metrics.evaluate(rank_blocks(train, test), index, queries)
+        table = query_table(scores, files["test"], np.arange(len(queries)))
+        keep(store, method, table, metrics.category_report(queries, found), context)
+    return folder
+
+
+def make_report(folder: Path) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "retrieval.commands.report"],
+        cwd=PROJECT / "notebooks",
+        env={"ARTIFACTS": str(folder / "artifacts"), "DATA": str(folder / "photos")},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    methods = ("my_own", "mobilenetv2", "siamese_cnn")
+    folder = build(tmp_path_factory.mktemp("page"), CATEGORIES, methods=methods, comparable=True)
+    done = make_report(folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def html(project: Path) -> str:
+    return (project / "artifacts" / "report.html").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def soup(html: str) -> BeautifulSoup:
+    return BeautifulSoup(html, "html.parser")
+
+
+def first_two(features: np.ndarray, *, seed: int) -> np.ndarray:
+    """In place of t-SNE, where only the number of points matters."""
+    return features[:, :2]
+
+
+def results(project: Path) -> dict[str, dict]:
+    return read_results(Store(project / "artifacts", {}))[0]
+
+
+def rows(table: Tag) -> dict[str, list[str]]:
+    """The cells of a table's body by what their row is called."""
+    return {
+        row.th.text: [" ".join(cell.text.split()) for cell in row.find_all("td")]
+        for row in table.tbody.find_all("tr")
+    }
+
+
+def table(soup: BeautifulSoup, caption: str) -> Tag:
+    return next(each.parent for each in soup.find_all("caption") if each.text.startswith(caption))
+
+
+def with_ends(value: float, ends: list[float], digits: int, unit: int = 1) -> str:
+    low, high = (f"{end * unit:.{digits}f}" for end in ends)
+    return f"{value * unit:.{digits}f} [{low}, {high}]"
+
+
+def test_nothing_is_loaded_from_elsewhere(html: str, soup: BeautifulSoup) -> None:
+    assert "http:" not in html and "https:" not in html and "@import" not in html
+    for tag in soup.find_all(src=True):
+        assert tag["src"].startswith("data:image/jpeg;base64,")
+    assert not soup.find_all(["link", "iframe", "object", "base", "form"])
+    for link in soup.find_all(href=True):
+        assert soup.find(id=link["href"].removeprefix("#")), link["href"]
+    assert "default-src 'none'" in soup.find("meta", attrs={"http-equiv": True})["content"]
+
+
+def test_reported_beside_reproduced_are_the_numbers_of_the_results(
+    project: Path, soup: BeautifulSoup
+) -> None:
+    shown, reported = rows(table(soup, "accuracy")), load_reported()["methods"]
+    for name, result in results(project).items():
+        theirs, ours, difference = shown[title(name)]
+        assert ours == with_ends(result["accuracy"], result["accuracy_interval"], 2, 100)
+        if name in reported:
+            assert theirs == f"{100 * reported[name]['accuracy']:.2f}"
+            assert difference == f"{100 * (result['accuracy'] - reported[name]['accuracy']):+.2f}"
+        else:
+            assert (theirs, difference) == ("", "")
+    assert list(shown) == ["MobileNetV2", "Siamese CNN", "my own"]
+
+
+def test_every_method_has_its_figures_with_intervals(project: Path, soup: BeautifulSoup) -> None:
+    shown = rows(table(soup, "Precision in %"))
+    for name, result in results(project).items():
+        assert shown[title(name)] == [
+            f"{100 * result['precision_at']['1']:.2f}",
+            with_ends(result["accuracy"], result["accuracy_interval"], 2, 100),
+            f"{100 * result['precision_at']['10']:.2f}",
+            with_ends(result["map"], result["map_interval"], 3),
+            with_ends(result["anmrr"], result["anmrr_interval"], 3),
+        ]
+
+
+def test_best_and_worst_categories_are_those_of_the_results(project: Path, soup: BeautifulSoup) -> None:
+    for title, key in (("Best", "best_categories"), ("Worst", "worst_categories")):
+        tables = [each.parent for each in soup.find_all("caption") if each.text == title]
+        for shown, result in zip(tables, results(project).values(), strict=True):
+            expected = {
+                row["category"]: [f"{row[figure]:.2f}" for figure in ("precision", "recall", "f1")]
+                for row in result[key]
+            }
+            assert list(rows(shown).items()) == list(expected.items())
+
+
+def test_the_confusion_is_that_of_the_best_method(project: Path, soup: BeautifulSoup) -> None:
+    shown = table(soup, "Retrieved")
+    columns = [head.text for head in shown.thead.find_all("th")][1:]
+    store, recall = Store(project / "artifacts", {}), {}
+    for row in results(project)["my_own"]["worst_categories"]:
+        recall[row["category"]] = f"{100 * row['recall']:.0f}"
+    assert shown.caption.text == "Retrieved, % (my own)"
+    for name, cells in rows(shown).items():
+        assert cells[columns.index(name)] == recall[name] if name in columns else recall[name] == "0"
+        assert sum(float(cell or 0) for cell in cells) == pytest.approx(100, abs=2)
+    assert set(columns) <= set(store.categories("train"))
+
+
+def test_every_picture_says_what_it_is(soup: BeautifulSoup) -> None:
+    queries = soup.select(".query")
+    assert queries
+    for query in queries:
+        asked, *found = query.find_all("img")
+        category = asked["alt"].removeprefix("Query, labelled ")
+        assert [head.text for head in query.find_all("h3")] == ["my own", "MobileNetV2"]
+        assert len(found) == 2 * page.NEIGHBOURS
+        for image in found:
+            verdict, _, label = image["alt"].partition(", labelled ")
+            assert verdict == ("Right" if label == category else "Wrong")
+            assert image.find_parent("figure")["class"] == [verdict.lower()]
+    assert soup.select_one("#map svg")["aria-label"]
+
+
+def test_names_are_never_code(html: str, soup: BeautifulSoup) -> None:
+    assert tiny.HOSTILE not in html
+    assert "&lt;script&gt;alert(1)&lt;" in html
+    assert [script.get("type") for script in soup.find_all("script")] == ["application/json", None]
+    files = json.loads(soup.find(id="points").text)["files"]
+    assert f"{tiny.HOSTILE}/script>/0.png" in files
+
+
+def test_the_map_has_a_dot_a_thumbnail_and_words_for_every_image(soup: BeautifulSoup) -> None:
+    points = json.loads(soup.find(id="points").text)
+    dots = [len(path["d"].split("h0")) - 1 for path in soup.select("#map path")]
+    assert dots == np.bincount(points["layers"]).tolist() and sum(dots) == len(points["at"])
+    assert np.min(points["at"]) >= 0 and np.max(points["at"]) <= feature_map.SIDE
+    words = rows(table(soup, "Every category"))
+    assert list(words) == [text.text for text in soup.select("#map text")] == sorted(CATEGORIES)
+    for name, (_, instead, beside) in words.items():
+        assert name not in beside.split(", ") and not instead.startswith(f"{name} ")
+
+
+def test_a_thumbnail_lies_where_the_script_looks_for_it() -> None:
+    side, columns = 2, feature_map.SHEET_COLUMNS
+    thumbnails = np.arange(columns + 3, dtype=np.uint8)[:, None, None, None] * np.ones(
+        (side, side, 3), np.uint8
+    )
+    sheet = feature_map._sheet(thumbnails)
+    for number in range(columns + 3):
+        down, across = number // columns * side, number % columns * side
+        assert (sheet[down : down + side, across : across + side] == number).all()
+
+
+def test_the_most_thumbnails_fit_even_if_they_are_noise() -> None:
+    side = feature_map.THUMBNAIL
+    noise = np.random.default_rng(0).integers(0, 256, (feature_map.MOST_POINTS, side, side, 3), np.uint8)
+    assert len(data_uri(feature_map._sheet(noise))) < 14e6
+
+
+def test_more_images_than_the_map_takes_are_drawn_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feature_map, "MOST_POINTS", 20)
+    monkeypatch.setattr(feature_map, "plane", first_two)
+    features = np.random.default_rng(0).normal(size=(50, 4))
+    points, rows = feature_map.layout(features, seed=0)
+    assert points.shape == (20, 2) and len(set(rows)) == 20
+    assert rows.max() > 20 and rows.tolist() == feature_map.layout(features, seed=0)[1].tolist()
+
+
+def test_two_categories_of_other_images(tmp_path: Path) -> None:
+    done = make_report(build(tmp_path, ["cat", "dog"], methods=("mobilenetv2",)))
+    assert done.returncode == 0, done.stderr
+    written = (tmp_path / "artifacts" / "report.html").read_text("utf-8")
+    soup = BeautifulSoup(written, "html.parser")
+    assert {name: cells[2] for name, cells in rows(table(soup, "Every category")).items()} == {
+        "cat": "dog",
+        "dog": "cat",
+    }
+    assert "reported" not in table(soup, "accuracy").thead.text and "86.2" not in written
+
+
+def test_five_hundred_categories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feature_map, "plane", first_two)
+    names = [f"kind {number}" for number in range(500)]
+    store = Store(build(tmp_path, names, methods=("mobilenetv2",)) / "artifacts", {})
+    found, _ = read_results(store)
+    written = page.render(found, (), page.look_closely(store, tmp_path / "photos", found, seed=0))
+    soup = BeautifulSoup(written, "html.parser")
+    assert len(soup.select("#map path")) == len(rows(table(soup, "Every category"))) == 500
+    assert len(rows(table(soup, "Retrieved"))) == SHOWN and len(written) < 15e6
+
+
+def test_of_methods_that_tie_the_one_of_higher_map_is_looked_at(project: Path) -> None:
+    store = Store(project / "artifacts", {})
+    found = {name: values | {"accuracy": 0.5} for name, values in results(project).items()}
+    found["siamese_cnn"]["map"] = max(values["map"] for values in found.values()) + 0.01
+    closeup = page.look_closely(store, project / "photos", found, seed=0)
+    assert closeup["method"] == "Siamese CNN" and closeup["tied"] == ["MobileNetV2", "my own"]
+    written = page.render(found, (), closeup)
+    assert "the highest precision@3, as MobileNetV2, my own have; of these, none has a higher mAP." in written
+    # Equal but for rounding, in mAP as well: the first in the order of the report.
+    found["mobilenetv2"]["map"] = 2.0
+    found["siamese_cnn"] |= {"accuracy": 0.5 + 1e-15, "map": 2.0 + 1e-15}
+    assert page.look_closely(store, project / "photos", found, seed=0)["method"] == "MobileNetV2"
+    alone = page.look_closely(store, project / "photos", results(project), seed=0)
+    assert not alone["tied"] and "the highest precision@3. A row" in page.render(found, (), alone)
+
+
+def test_without_features_the_page_says_what_is_missing(project: Path, tmp_path: Path) -> None:
+    shutil.copytree(project, tmp_path / "copy")
+    (tmp_path / "copy/artifacts/my_own_test.npy").unlink()
+    done = make_report(tmp_path / "copy")
+    assert done.returncode == 0, done.stderr
+    soup = BeautifulSoup((tmp_path / "copy/artifacts/report.html").read_text("utf-8"), "html.parser")
+    missing = [item.text for item in soup.select("#basis ~ ul li")]
+    assert any("my_own_test.npy is missing: run `make`" in line for line in missing)
+    assert not soup.select("#map") and len(rows(table(soup, "Precision in %"))) == 3
+
+
+def test_without_results_one_line_says_what_to_run(tmp_path: Path) -> None:
+    done = make_report(tmp_path)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "run notebook 01" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    pytest.importorskip("selenium", reason="needs selenium")
+    from selenium import webdriver
+
+    programs = [shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")]
+    if None in programs:
+        pytest.skip("needs Chromium and its chromedriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = programs[0]
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(programs[1]))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def show(browser, project: Path) -> Callable:
+    """Opens the page in a window of a size, in light or dark, on a screen or on paper."""
+
+    def show(size: tuple[int, int] = WIDE, *, scheme: str = "light", media: str = "screen"):
+        width, height = size
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == PHONE}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+        browser.get((project / "artifacts" / "report.html").as_uri())
+        return browser
+
+    return show
+
+
+def axe() -> str:
+    """The source of axe-core, as a package for tests brings it."""
+    package = find_spec("axe_playwright_python")
+    if package is None:
+        pytest.skip("needs axe-playwright-python")
+    return (Path(package.submodule_search_locations[0]) / "axe.min.js").read_text("utf-8")
+
+
+@pytest.mark.parametrize("size", [WIDE, PHONE])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_violation(show: Callable, scheme: str, size: tuple[int, int]) -> None:
+    script, shown = axe(), show(size, scheme=scheme)
+    shown.execute_script(script)
+    found = shown.execute_async_script("axe.run().then(arguments[arguments.length - 1])")
+    assert [(rule["id"], rule["nodes"][0]["html"]) for rule in found["violations"]] == []
+    assert "image-alt" in {rule["id"] for rule in found["passes"]}
+
+
+def test_the_browser_asks_for_nothing_and_reports_no_error(show: Callable) -> None:
+    shown = show()
+    shown.get_log("performance")
+    shown = show()
+    sent = [json.loads(entry["message"])["message"] for entry in shown.get_log("performance")]
+    asked = {
+        each["params"]["request"]["url"][:5] for each in sent if each["method"] == "Network.requestWillBeSent"
+    }
+    assert asked <= {"file:", "data:"} and "file:" in asked
+    assert shown.get_log("browser") == []
+
+
+def test_a_phone_shows_the_page_without_scrolling_sideways(show: Callable) -> None:
+    widths = show(PHONE).execute_script("return [document.documentElement.scrollWidth, innerWidth]")
+    assert widths == [PHONE[0]] * 2
+
+
+def test_the_ground_is_dark_in_dark_mode_and_white_on_paper(show: Callable) -> None:
+    def ground(**options) -> int:
+        colour = show(**options).execute_script("return getComputedStyle(document.body).backgroundColor")
+        return int(re.findall(r"\d+", colour)[0])
+
+    assert ground(scheme="dark") < 60 and ground(scheme="light") == 255
+    assert ground(scheme="dark", media="print") == 255
+
+
+def test_paper_has_no_controls(show: Callable) -> None:
+    shown = show(media="print")
+    for selector in ("nav", ".buttons"):
+        assert not shown.find_element("css selector", selector).is_displayed()
+    assert shown.find_element("css selector", "#map").is_displayed()
+
+
+def view(shown) -> list[float]:
+    """Left, top, width and height of what the map shows."""
+    box = shown.execute_script("return document.querySelector('#map svg').getAttribute('viewBox')")
+    return [float(each) for each in box.split()]
+
+
+def test_the_keyboard_goes_from_image_to_image(show: Callable) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    shown = show()
+    shown.execute_script("document.querySelector('[data-zoom=\"0\"]').focus()")
+    shown.switch_to.active_element.send_keys(Keys.TAB)
+    map_, tip = shown.switch_to.active_element, shown.find_element("id", "tip")
+    assert map_.get_attribute("id") == "map" and tip.is_displayed()
+    assert "data:image/jpeg" in tip.find_element("tag name", "div").value_of_css_property("background-image")
+    names = set()
+    for key in (Keys.ARROW_LEFT, Keys.ARROW_UP, Keys.ARROW_RIGHT, Keys.ARROW_DOWN):
+        map_.send_keys(key)
+        names.add(shown.find_element("id", "said").text)
+    assert len(names) > 1 and all(".png" in name for name in names)
+    map_.send_keys("+")
+    assert view(shown)[2] == feature_map.SIDE / 2
+    map_.send_keys(Keys.ESCAPE)
+    assert view(shown) == [0, 0, feature_map.SIDE, feature_map.SIDE] and not tip.is_displayed()
+
+
+def test_the_pointer_shows_zooms_and_drags(show: Callable, soup: BeautifulSoup) -> None:
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
+
+    shown = show()
+    svg = shown.find_element("css selector", "#map svg")
+    shown.execute_script("arguments[0].scrollIntoView({block: 'center'})", svg)
+    points = json.loads(soup.find(id="points").text)
+    (x, y), size = points["at"][0], svg.size
+    scale = min(size["width"], size["height"]) / feature_map.SIDE
+    place = [round((each - feature_map.SIDE / 2) * scale) for each in (x, y)]
+    ActionChains(shown).move_to_element_with_offset(svg, *place).perform()
+    assert points["files"][0] in shown.find_element("id", "said").text
+    ActionChains(shown).scroll_from_origin(ScrollOrigin.from_element(svg), 0, -500).perform()
+    wait_for(lambda: view(shown)[2] < 600)
+    before = view(shown)
+    ActionChains(shown).move_to_element(svg).click_and_hold().move_by_offset(-60, -40).release().perform()
+    after = view(shown)
+    assert after[0] > before[0] and after[1] > before[1] and after[2] == before[2]
+
+
+def test_two_fingers_zoom(show: Callable) -> None:
+    shown = show(PHONE)
+    svg = shown.find_element("css selector", "#map svg")
+    shown.execute_script("arguments[0].scrollIntoView({block: 'center'})", svg)
+    box = shown.execute_script("return arguments[0].getBoundingClientRect().toJSON()", svg)
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    for kind, apart in (("touchStart", 30), ("touchMove", 60), ("touchMove", 90), ("touchEnd", None)):
+        fingers = (
+            [] if apart is None else [{"x": x - apart, "y": y, "id": 0}, {"x": x + apart, "y": y, "id": 1}]
+        )
+        shown.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+    wait_for(lambda: view(shown)[2] < 500)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
