@@ -19,7 +19,7 @@ import tiny
 from retrieval.artifacts.store import open_store
 from retrieval.commands.verify import verify
 from retrieval.data.dataset import category_of
-from retrieval.data.splitting import PARTS
+from retrieval.data.parts import PARTS
 from retrieval.encoders import training
 from retrieval.evaluation import metrics
 from retrieval.features import normalising

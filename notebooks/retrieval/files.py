@@ -52,11 +52,12 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     """Lets `write` fill a temporary file beside `path`, then puts it in `path`'s place.
 
     It is on the disk before it takes the place: after a power cut there is the old file or the new one.
+    What a killed process leaves is overwritten the next time.
 
     Raises:
         RetrievalError: the disk is full or the folder cannot be written to.
     """
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    temporary = path.with_name(f".unfinished-{path.name}")
     try:
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,29 +79,7 @@ def remove(path: Path) -> None:
             path.unlink()
 
 
-def remove_temporary_files(folder: Path) -> None:
-    """Deletes what processes that were killed have left of `write_atomically`, at any depth."""
-    for path in folder.rglob(".*-*"):
-        process = path.name[1:].partition("-")[0]
-        # This one has written nothing yet: its number is that of a dead one, as happens in containers.
-        if process.isdecimal() and (int(process) == os.getpid() or not _is_running(int(process))):
-            remove(path)
-
-
 def _error_number(error: OSError | RuntimeError) -> int | None:
     """The system's number of an error; HDF5 hides it in several lines, NumPy forgets that of a full disk."""
     found = re.search(r"errno = (\d+)", str(error))
     return int(found[1]) if found else getattr(error, "errno", None)
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    # One that has ended is still there until its parent has asked how; only Linux tells by a file.
-    with suppress(OSError):
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return True

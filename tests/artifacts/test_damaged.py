@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import shutil
@@ -168,19 +167,6 @@ def test_an_artifact_in_the_place_of_another_is_named(store: Store, name: str, o
     assert_refused(store, name)
 
 
-@pytest.mark.parametrize("seed", range(30))
-def test_records_that_changed_places_or_a_digit_are_damaged(store: Store, seed: int) -> None:
-    rng, path = np.random.default_rng(seed), store.folder / "manifest.json"
-    records = json.loads(path.read_text())
-    one, other = rng.choice(NAMES, 2, replace=False)
-    if seed % 2:
-        records[one], records[other] = records[other], records[one]
-    else:
-        records[one]["shape"] = [3, 5]
-    path.write_text(json.dumps(records))
-    assert_refused(store, one)
-
-
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_manifest_never_passes(store: Store, damage: str) -> None:
     DAMAGES[damage](store.folder / "manifest.json")
@@ -283,10 +269,3 @@ def test_the_batches_of_another_extraction_are_not_used(extract, tmp_path: Path)
     tried.append("batches")
     np.testing.assert_array_equal(extract(tmp_path / "val"), whole)
     assert (tmp_path / "val" / "seals").read_bytes() != seals
-
-
-def test_these_were_more_than_300(request: pytest.FixtureRequest) -> None:
-    if len(request.session.items) < 300:
-        pytest.skip("counts what the tests above have tried")
-    print(f"{len(tried)} damaged files")
-    assert len(tried) >= 300

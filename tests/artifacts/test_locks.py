@@ -24,8 +24,8 @@ def another(folder: Path, code: str) -> subprocess.Popen:
 
 
 def test_another_process_says_for_whom_it_waits(tmp_path: Path) -> None:
-    with locked(tmp_path, "run", "starting") as lock:
-        note(lock, "running 01_split")
+    with locked(tmp_path, "run", "starting"):
+        note(tmp_path, "run", "running 01_split")
         other = another(tmp_path, "print('in')")
         line = other.stdout.readline()
         assert line.startswith(f"waiting: {tmp_path} is in use since ")

@@ -45,7 +45,8 @@ from retrieval.data.duplicates import (
     near_misses,
 )
 from retrieval.data.inspection import Inspection, from_json, inspect, to_json
-from retrieval.data.splitting import PARTS, index_maps, split
+from retrieval.data.parts import PARTS
+from retrieval.data.splitting import index_maps, split
 from retrieval.errors import RetrievalError
 from retrieval.files import sha256
 from retrieval.settings import PROJECT

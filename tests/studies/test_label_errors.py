@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from retrieval.studies.label_errors import lookalikes, suspect_labels
+from retrieval.data.parts import Part
+from retrieval.studies import label_errors as study
+
+
+def label_errors(vectors, files, parts):
+    categories = np.array([file[0] for file in files])
+    return study.label_errors(Part(vectors, categories, np.array(files), np.arange(len(files))), parts)
+
+
+def lookalikes(vectors, files, groups):
+    return study.lookalikes(Part(vectors, np.array(files), np.array(files), groups))
 
 
 @pytest.fixture
@@ -18,7 +28,7 @@ def scene() -> tuple[np.ndarray, list[str], np.ndarray]:
 
 
 def test_labels_that_fit_are_not_suspect(scene) -> None:
-    assert len(suspect_labels(*scene)) == 0
+    assert len(label_errors(*scene)) == 0
 
 
 def test_wrong_labels_are_found_the_most_suspicious_first(scene) -> None:
@@ -26,7 +36,7 @@ def test_wrong_labels_are_found_the_most_suspicious_first(scene) -> None:
     vectors[3] = np.eye(16)[1]
     vectors[24] = np.eye(16)[2] + 0.35 * np.eye(16)[1]
     # Length says nothing.
-    found = suspect_labels(vectors * np.linspace(1, 9, 60)[:, None], files, parts)
+    found = label_errors(vectors * np.linspace(1, 9, 60)[:, None], files, parts)
     assert found["kind"].tolist() == ["suspect"] * 2
     assert found["file"].tolist() == ["a/3.jpg", "b/24.jpg"]
     assert [file[0] for file in found["other_file"]] == ["b", "c"]
@@ -43,14 +53,14 @@ def test_neighbours_that_disagree_raise_no_suspicion(scene) -> None:
     others = np.flatnonzero(parts != parts[3])
     nearest = others[np.argmin(np.linalg.norm(vectors[others] - vectors[3], axis=1))]
     files[nearest] = "c/other.jpg"
-    assert "a/3.jpg" not in suspect_labels(vectors, files, parts)["file"].tolist()
+    assert "a/3.jpg" not in label_errors(vectors, files, parts)["file"].tolist()
 
 
 def test_a_copy_in_the_same_part_does_not_vouch_for_a_label(scene) -> None:
     vectors, files, parts = scene
     vectors[3] = vectors[8] = np.eye(16)[1]
     assert parts[3] == parts[8]
-    assert set(suspect_labels(vectors, files, parts)["file"]) == {"a/3.jpg", "a/8.jpg"}
+    assert set(label_errors(vectors, files, parts)["file"]) == {"a/3.jpg", "a/8.jpg"}
 
 
 def test_lookalikes_are_the_near_pairs_that_are_not_known(scene) -> None:

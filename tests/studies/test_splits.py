@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from retrieval.artifacts.store import Store
 from retrieval.data import duplicates
+from retrieval.data.parts import Part
 from retrieval.settings import PROJECT
 from retrieval.studies import splits
 
@@ -19,14 +21,16 @@ PER_CATEGORY = 40
 
 
 @pytest.fixture
-def copies() -> tuple[np.ndarray, list[str], pd.DataFrame]:
+def copies() -> tuple[Part, pd.DataFrame]:
     """Noise in which nothing but a copy can be found; every image of two categories has one."""
     rng = np.random.default_rng(0)
     originals = rng.normal(size=(PER_CATEGORY, 32))
     vectors = np.repeat(originals, 2, axis=0)
     files = [f"{'ab'[row >= PER_CATEGORY]}/{row}.jpg" for row in range(2 * PER_CATEGORY)]
     pairs = [("exact", files[row], files[row + 1], 0.0) for row in range(0, len(files), 2)]
-    return vectors, files, pd.DataFrame(pairs, columns=duplicates.COLUMNS)
+    categories = np.repeat(["a", "b"], PER_CATEGORY)
+    images = Part(vectors, categories, np.array(files), np.arange(len(files)) // 2)
+    return images, pd.DataFrame(pairs, columns=duplicates.COLUMNS)
 
 
 def test_a_plain_split_finds_copies_and_a_grouped_one_cannot(copies) -> None:
@@ -39,32 +43,23 @@ def test_a_plain_split_finds_copies_and_a_grouped_one_cannot(copies) -> None:
 
 
 def test_copies_are_worth_what_they_alone_bring(copies) -> None:
-    worth = splits.worth_of_copies(*copies, seed=0)
+    images, _ = copies
+    worth = splits.worth_of_copies(images, seed=0)
     assert worth.verdict["P@3"] == "better" and worth.difference["P@3"] > 0.05
-    vectors, files, pairs = copies
-    none = splits.worth_of_copies(vectors, files, pairs.iloc[:0], seed=0)
+    none = splits.worth_of_copies(replace(images, groups=np.arange(len(images))), seed=0)
     assert none.difference.tolist() == [0, 0, 0] and set(none.verdict) == {"no difference"}
 
 
 def test_conflicting_images_are_left_out_of_index_and_queries(copies) -> None:
-    vectors, files, pairs = copies
+    images, pairs = copies
     conflicts = pairs.head(10).assign(kind="conflicting")
-    table = splits.price_of_duplicates(vectors, files, pd.concat([pairs, conflicts]), seed=0)
+    table = splits.price_of_duplicates(images, pd.concat([pairs, conflicts]), seed=0)
     queries = table["", "queries"]
     assert 0 < queries.iloc[1] - queries.iloc[2] <= 20
 
 
-def test_a_split_is_scored_on_its_test_part_alone() -> None:
-    vectors = np.array([[0.0], [1.0], [10.0], [11.0], [0.4], [10.4], [5.0]])
-    categories = np.array(list("aabbabb"))
-    parts = np.array(["train"] * 4 + ["test"] * 2 + ["left out"])
-    scores = splits.score_split(vectors, categories, parts)
-    assert scores.map == 1 and scores.accuracy == pytest.approx(2 / 3)
-
-
 def test_the_spread_over_seeds_is_that_of_pandas(copies) -> None:
-    vectors, files, _ = copies
-    repeated = splits.repeat(vectors, files, None, seeds=range(3))
+    repeated = splits.repeat(copies[0], grouped=False, seeds=range(3))
     assert repeated.groupby("method").seed.apply(list).tolist() == [[0, 1, 2]] * 2
     table = splits.spread(repeated)
     own = repeated[repeated.method == "MobileNetV2"]["mAP"]
@@ -77,14 +72,18 @@ def test_a_copy_of_a_judged_image_is_no_residual_find() -> None:
     """Twenty index images in one place are found in two rounds, unless they are copies of each other."""
     far = 10 + np.random.default_rng(0).normal(size=(60, 4))
     vectors, categories = np.concatenate([np.zeros((40, 4)), far]), np.repeat(["a", "b"], [40, 60])
-    parts, alone = np.array(["train", "test"] * 50), np.arange(100)
-    copies = np.where(categories == "a", 0, alone)
-    residual = [splits._feedback(vectors, categories, groups, parts) for groups in (None, alone, copies)]
+    alone = np.arange(100)
+    images = Part(vectors, categories, alone.astype(str), alone)
+    copies = replace(images, groups=np.where(categories == "a", 0, alone))
+    residual = [
+        splits._residual(each.take(alone % 2 == 0), each.take(alone % 2 == 1), grouped=grouped)
+        for each, grouped in ((copies, False), (images, True), (copies, True))
+    ]
     assert residual[0] == residual[1] > residual[2]
 
 
 def test_make_seeds_without_features_says_what_to_run(tmp_path: Path) -> None:
-    Store(tmp_path, {}).save("dataset.json", {"name": "photographs", "categories": 2})
+    Store(tmp_path, {}).save("dataset.json", {"name": "photographs", "images": 9, "categories": 2})
     done = subprocess.run(
         [sys.executable, "-m", "retrieval.commands.seeds"],
         cwd=PROJECT / "notebooks",
@@ -92,5 +91,5 @@ def test_make_seeds_without_features_says_what_to_run(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 1 and not done.stdout
-    assert done.stderr.count("\n") == 1 and "mobilenetv2_all.npy is missing: run notebook 02" in done.stderr
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1 and "images.json is missing: run notebook 01" in done.stderr

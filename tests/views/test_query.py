@@ -16,7 +16,8 @@ from PIL import Image
 
 from retrieval.artifacts.store import Store, open_store
 from retrieval.data.images import load_image
-from retrieval.data.splitting import PARTS, index_maps
+from retrieval.data.parts import PARTS
+from retrieval.data.splitting import index_maps
 from retrieval.encoders import conversion, siamese
 from retrieval.errors import RetrievalError
 from retrieval.features import extraction, normalising

@@ -2,65 +2,61 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import TextIO
+
+from filelock import FileLock, Timeout
 
 from retrieval.errors import RetrievalError
 
 
 @contextmanager
-def locked(folder: Path, name: str, doing: str = "") -> Iterator[TextIO]:
+def locked(folder: Path, name: str, doing: str = "") -> Iterator[None]:
     """Holds one of a folder's locks; waits while another process holds it.
-
-    A child process that inherits the descriptor of the file holds the lock as well, until it ends.
 
     Args:
         folder: the artifacts.
         name: of the lock.
-        doing: what a process that has to wait will print; "" for a lock that is held so shortly that
-            nobody needs to be told.
-
-    Yields:
-        The lock's file, for `note`.
+        doing: shown to a process that waits for this lock; leave empty for locks held only for
+            milliseconds.
 
     Raises:
         RetrievalError: the folder cannot be written to or locked.
     """
+    lock = FileLock(folder / ".locks" / name)
     try:
-        file = _acquire(folder, name, tell=bool(doing))
+        (folder / ".locks").mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if doing:
+                print(f"waiting: {folder} is in use {_holder(folder, name)}", flush=True)
+            lock.acquire()
     except OSError as error:
         raise RetrievalError(
             f"{folder} could not be locked ({error.strerror}): "
             "check the folder's permissions or choose another one as ARTIFACTS"
         ) from None
-    with file:
-        if doing:
-            note(file, doing)
-        yield file
-
-
-def note(file: TextIO, doing: str) -> None:
-    """Tells those who wait for a lock what its holder does now."""
-    with suppress(OSError):  # where the disk is full, they wait without being told
-        file.truncate(0)
-        file.write(f"since {datetime.now():%H:%M} by process {os.getpid()}, {doing}")
-        file.flush()
-
-
-def _acquire(folder: Path, name: str, *, tell: bool) -> TextIO:
-    path = folder / ".locks" / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("a+", encoding="utf-8")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        if tell:
-            file.seek(0)
-            print(f"waiting: {folder} is in use {file.read()}", flush=True)
-        fcntl.flock(file, fcntl.LOCK_EX)
-    return file
+        if doing:
+            note(folder, name, doing)
+        yield
+    finally:
+        lock.release()
+
+
+def note(folder: Path, name: str, doing: str) -> None:
+    """Tells those who wait for a lock what its holder does now."""
+    with suppress(OSError):  # if the disk is full, they wait without being told
+        text = f"since {datetime.now():%H:%M} by process {os.getpid()}, {doing}"
+        (folder / ".locks" / f"{name}.txt").write_text(text, "utf-8")
+
+
+def _holder(folder: Path, name: str) -> str:
+    try:
+        return (folder / ".locks" / f"{name}.txt").read_text("utf-8")
+    except OSError:
+        return "by another process"

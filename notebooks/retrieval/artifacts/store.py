@@ -1,8 +1,8 @@
 """The contract between the notebooks: names, writes, reads and checks every artifact.
 
-`artifacts/manifest.json` holds, for every artifact, its SHA-256, shape, the step and settings that
-made it, and the SHA-256 of each artifact it was made from. That is what tells an artifact that can
-be reused from one that is missing, damaged or stale; one whose record is damaged counts as missing.
+`artifacts/manifest.json` holds for every artifact its SHA-256 and shape, the step and the settings that
+made it, and the SHA-256 of each artifact that it was made from. This tells an artifact that can be reused
+from one that is missing, damaged or stale.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-from fnmatch import fnmatch
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +18,21 @@ import numpy as np
 
 from retrieval.artifacts.formats import read, write
 from retrieval.artifacts.locks import locked
-from retrieval.artifacts.manifest import is_sealed, read_records, seal, write_records
-from retrieval.data.dataset import find_images, fingerprint
+from retrieval.artifacts.steps import remedy, step_of
+from retrieval.data.dataset import find_images, fingerprint, need_categories
+from retrieval.data.parts import PARTS, Part
 from retrieval.errors import RetrievalError
-from retrieval.files import json_sha256, remove, sha256
-from retrieval.settings import Settings
+from retrieval.files import json_sha256, remove, sha256, write_atomically
+from retrieval.settings import Settings, read_settings
 
-# The first pattern that fits an artifact's name tells the notebook that makes it.
-STEPS = {
-    "01_split": ("*_index_*.json", "dataset.json", "images.json", "audit.csv"),
-    "02_mobilenetv2_features": ("mobilenetv2*", "weights.json"),
-    "03_siamese_encoders": ("siamese_*", "proxy_mobilenetv2*", "imagenet_*", "unseen_*"),
-    "05_feature_fusion": (
-        *("fused*", "proxy_projected*", "expanded_*", "results/fused*"),
-        *("results/expanded*", "results/proxy*", "results/comparison*", "results/ablation.csv"),
-    ),
-    "06_rocchio_feedback": ("results/feedback*",),
-    "04_kdtree_retrieval": ("results/*",),
+MANIFEST = "manifest.json"
+# How to say that a hash among the settings is another one.
+OTHERS = {
+    "images": "was made from other images than are there now",
+    "weights": "was made with other weights than are named now",
 }
+# What a record must say to be of use.
+RECORD = {"sha256", "shape", "step", "settings", "inputs"}
 
 
 @dataclass(frozen=True)
@@ -47,13 +42,10 @@ class Store:
     Attributes:
         folder: where they are.
         settings: by name; an artifact made with another value of one of these is stale.
-        data: folder of the images; where it is given and exists, what was made from others than are
-            there now is stale. Looked at once, when first needed.
     """
 
     folder: Path
     settings: Mapping[str, Any]
-    data: Path | None = None
     # The hash of each artifact when it was loaded: what has changed since is not what was computed on.
     _loaded: dict[str, str] = field(default_factory=dict, init=False, repr=False)
 
@@ -75,7 +67,7 @@ class Store:
             settings: what else decides its content; JSON types only.
 
         Returns:
-            What `load` gives, or a tuple of that where there are several names: read back from the
+            What `load` gives, or a tuple of that if there are several names: read back from the
             file even when just made, so that the first run sees what every later one does.
 
         Raises:
@@ -124,7 +116,7 @@ class Store:
         try:
             value = read(self.folder / name)
         except ValueError as fault:
-            raise RetrievalError(f"artifacts/{name} {_remedy(name, str(fault))}") from None
+            raise RetrievalError(f"artifacts/{name} {remedy(name, str(fault))}") from None
         self._loaded[name] = digest
         return value
 
@@ -137,9 +129,22 @@ class Store:
         name = f"{features}_{part}.npy"
         array, images = self.load(name), len(self.files(part))
         if len(array) != images:
-            problem = _remedy(name, f"has {len(array)} rows for {images} images")
+            problem = remedy(name, f"has {len(array)} rows for {images} images")
             raise RetrievalError(f"artifacts/{name} {problem}")
         return array
+
+    def part(self, features: str, part: str) -> Part:
+        """The images of a part with `<features>_<part>.npy`.
+
+        Raises:
+            RetrievalError: as `features`.
+        """
+        files = np.array(self.files(part))
+        return Part(self.features(features, part), self.categories(part), files, self.groups(part))
+
+    def parts(self, features: str) -> dict[str, Part]:
+        """All three parts, by name, as `part` gives them."""
+        return {part: self.part(features, part) for part in PARTS}
 
     def categories(self, part: str) -> np.ndarray:
         """The category of every image of a part, `[n_images]` strings."""
@@ -166,59 +171,55 @@ class Store:
 
     def is_intact(self) -> bool:
         """Whether there are artifacts, and each still is the file that was written."""
-        manifest, names = self.manifest(), read_records(self.folder).keys()
-        return bool(names) and not any(self._damage(name, manifest) for name in names)
+        manifest = self.manifest()
+        return bool(manifest) and not any(self._damage(name, manifest) for name in manifest)
 
     def manifest(self) -> dict[str, Any]:
-        """The record of every artifact, by name, but for the damaged ones.
+        """The record of every artifact, by name. One that lacks something counts as missing.
 
         Raises:
-            RetrievalError: the manifest is damaged as a whole.
+            RetrievalError: the manifest is no JSON.
         """
-        records = read_records(self.folder)
-        return {name: record for name, record in records.items() if is_sealed(name, record)}
+        path = self.folder / MANIFEST
+        try:
+            records = json.loads(path.read_text("utf-8")).items()
+        except FileNotFoundError:
+            return {}
+        except (AttributeError, OSError, ValueError):
+            raise RetrievalError(
+                f"{path} is damaged: delete it and run `make`, which makes everything anew"
+            ) from None
+        return {
+            name: record for name, record in records if isinstance(record, dict) and record.keys() >= RECORD
+        }
 
     def _damage(self, name: str, manifest: Mapping[str, Any]) -> str:
         """Why an artifact is not the file that the manifest describes, and the remedy, or ""."""
         path = self.folder / name
         if name not in manifest:
-            known = name in read_records(self.folder)
-            return _remedy(name, "has a damaged record in manifest.json" if known else "is missing")
+            return remedy(name, "is missing")
         try:
             intact = sha256(path) == manifest[name]["sha256"]
         except FileNotFoundError:
-            return _remedy(name, "is missing")
+            return remedy(name, "is missing")
         except OSError as error:
-            return _remedy(name, f"cannot be read ({error.strerror})")
-        return "" if intact else _remedy(name, "is damaged or was changed by hand")
+            return remedy(name, f"cannot be read ({error.strerror})")
+        return "" if intact else remedy(name, "is damaged or was changed by hand")
 
     def _stale(self, name: str, manifest: Mapping[str, Any]) -> str:
         """Why an artifact no longer fits the settings, the images or its inputs, and the remedy, or ""."""
         record = manifest[name]
         for key, value in record["settings"].items():
-            if key in self.settings and self.settings[key] != value:
-                return _remedy(name, f"was made with {key}={value}, now {key}={self.settings[key]}")
-            if key == "fingerprint" and self._images not in ("", value):
-                return _remedy(name, f"was made from other images than are in {self.data} now")
-            if key == "sha256" and self._weights not in ("", value):
-                return _remedy(name, f"names other weights than are in {self.settings['weights']} now")
+            if self.settings.get(key, value) != value:
+                return remedy(
+                    name, OTHERS.get(key, f"was made with {key}={value}, now {key}={self.settings[key]}")
+                )
         for need, digest in record["inputs"].items():
             if need not in manifest or manifest[need]["sha256"] != digest:
-                return _remedy(name, f"was made from another {need}")
+                return remedy(name, f"was made from another {need}")
             if reason := self._stale(need, manifest):
-                return f"rests on {need}, which {reason}"
+                return f"is out of date: it was made from {need}, which {reason}"
         return ""
-
-    @cached_property
-    def _images(self) -> str:
-        """The fingerprint of the images in the data folder, or "" where there is no such folder."""
-        return fingerprint(self.data, find_images(self.data)) if self.data and self.data.is_dir() else ""
-
-    @cached_property
-    def _weights(self) -> str:
-        """The SHA-256 of the weights file that the settings name, or "" where they name none."""
-        path = Path(self.settings.get("weights", ""))
-        return sha256(path) if path.is_file() else ""
 
     def _inputs(self, needs: Sequence[str]) -> dict[str, str]:
         """The hashes of what an artifact is made from, unless that is no longer what was loaded here."""
@@ -257,25 +258,49 @@ class Store:
                     "settings": settings,
                     "inputs": inputs,
                 }
-                manifest[name] = seal(name, record)
+                manifest[name] = record
                 self._loaded.pop(name, None)
-            write_records(self.folder, manifest)
+            text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
+            write_atomically(self.folder / MANIFEST, lambda file: file.write_text(text, "utf-8"))
 
 
 def open_store(settings: Settings) -> Store:
-    """The artifacts of the folder that the settings name."""
-    watched = {key: value for key, value in asdict(settings).items() if key != "artifacts"}
-    return Store(settings.artifacts, watched | {"data": str(settings.data)}, settings.data)
+    """The artifacts of the folder that the settings name.
 
+    Images and a file of weights are known by their hashes, wherever they lie.
 
-def step_of(name: str) -> str:
-    """The notebook that makes an artifact, or "" where none does.
-
-    >>> step_of("siamese_cnn_train.npy")
-    '03_siamese_encoders'
+    Raises:
+        RetrievalError: the data folder cannot be used.
     """
-    steps = (step for step, patterns in STEPS.items() if any(fnmatch(name, pattern) for pattern in patterns))
-    return next(steps, "")
+    weights = Path(settings.weights)
+    watched: dict[str, Any] = {
+        "seed": settings.seed,
+        "split": settings.split,
+        "epochs": settings.epochs,
+        "weights": sha256(weights) if weights.is_file() else settings.weights,
+    }
+    if settings.data.is_dir():
+        watched["images"] = fingerprint(settings.data, find_images(settings.data))
+    return Store(settings.artifacts, watched)
+
+
+def begin(*, categories: bool = True) -> tuple[Settings, Store, dict[str, Any]]:
+    """What a notebook starts with: the settings, the artifacts, and `dataset.json`; says which they are.
+
+    Args:
+        categories: whether the notebook learns from categories or measures by them.
+
+    Raises:
+        NoCategoriesError: it does, and there are none.
+        RetrievalError: the settings or the artifacts cannot be used.
+    """
+    settings = read_settings()
+    store = open_store(settings)
+    data = store.load("dataset.json")
+    if categories:
+        need_categories(data)
+    print(settings, f"\n\n{data['name']}: {data['images']} images, {data['categories']} categories")
+    return settings, store, data
 
 
 def _by_name(names: Sequence[str], made: Any) -> dict[str, Any]:
@@ -288,8 +313,3 @@ def _drop(unfinished: Path) -> None:
     with suppress(OSError):
         unfinished.parent.rmdir()
         unfinished.parent.parent.rmdir()
-
-
-def _remedy(name: str, problem: str) -> str:
-    step = step_of(name)
-    return f"{problem}: run notebook {step} or `make`" if step else f"{problem}: run `make`"

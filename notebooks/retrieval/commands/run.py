@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import re
-import signal
 import sys
 import time
+from asyncio import CancelledError
 from pathlib import Path
 from subprocess import DEVNULL
-from typing import Any, TextIO
+from typing import Any
 
 import bleach
 import nbformat
@@ -23,15 +21,8 @@ from nbconvert import HTMLExporter
 
 from retrieval.artifacts.locks import locked, note
 from retrieval.errors import NoCategoriesError, RetrievalError
-from retrieval.files import remove_temporary_files, write_atomically
+from retrieval.files import write_atomically
 from retrieval.settings import read_settings
-
-# Run by the kernel as it starts: waits for the end of a pipe whose other end this process alone holds,
-# and leaves no name behind that a notebook could use by mistake.
-END_WITH_PARENT = (
-    "__import__('threading').Thread("
-    "target=lambda: (__import__('os').read(%d, 1), __import__('os')._exit(1)), daemon=True).start()"
-)
 
 TAGS = {
     *bleach.ALLOWED_TAGS,
@@ -52,21 +43,18 @@ class _Client(NotebookClient):
         return super().process_message(msg, cell, cell_index)
 
 
-def run(notebook: Path, folder: Path, lock: TextIO) -> None:
+def run(notebook: Path, folder: Path) -> None:
     """Executes a notebook and writes it to a folder, as `.ipynb` and `.html`; says how long it took.
-
-    The kernel inherits the lock: one that outlives this process keeps others out until it ends.
 
     Raises:
         RetrievalError: a cell raised one, or the kernel died; nothing is written.
-        NoCategoriesError: likewise, of a notebook that needs categories.
+        NoCategoriesError: the notebook needs categories, and there are none.
         CellExecutionError: a cell raised anything else; nothing is written.
-        KeyboardInterrupt: once the kernel is shut down; nothing is written.
+        KeyboardInterrupt: after Ctrl-C, once the kernel is shut down; nothing is written.
     """
-    note(lock, f"running {notebook.stem}")
     print(f"{notebook.stem} started", flush=True)
     start = time.monotonic()
-    executed = execute(notebook, lock)
+    executed = execute(notebook)
     page = to_page(executed, notebook.stem)
     write_atomically(folder / f"{notebook.stem}.html", lambda file: file.write_text(page, "utf-8"))
     # Last, because this is the file that make looks at.
@@ -74,75 +62,40 @@ def run(notebook: Path, folder: Path, lock: TextIO) -> None:
     print(f"{notebook.stem} finished in {time.monotonic() - start:.1f} s", flush=True)
 
 
-def execute(notebook: Path, lock: TextIO) -> nbformat.NotebookNode:
+def execute(notebook: Path) -> nbformat.NotebookNode:
     """A notebook with the outputs of a run in its own folder, in a kernel of this interpreter.
 
     Raises:
-        As `run`, when a cell fails.
+        As `run`, if a cell fails.
     """
     # Without folders to search, "python3" can only be this interpreter, not one registered elsewhere.
     kernel = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
     client = _Client(nbformat.read(notebook, 4), kernel, coalesce_streams=True, record_timing=False)
-    lifeline, own_end = os.pipe()
     # The kernel's own log is of no use; what cells print comes through messages.
-    client.extra_arguments = [
-        "--log-level=CRITICAL",
-        f"--IPKernelApp.exec_lines={END_WITH_PARENT % lifeline}",
-    ]
+    client.extra_arguments = ["--log-level=CRITICAL"]
     try:
         # The kernel's own stderr is closed: now and then libzmq reports a race there while it shuts down.
-        interrupted = asyncio.run(
-            _run_cells(client, cwd=str(notebook.parent), stderr=DEVNULL, pass_fds=(lock.fileno(), lifeline))
-        )
+        client.execute(cwd=str(notebook.parent), stderr=DEVNULL, cleanup_kc=True)
     except CellExecutionError as error:
         if error.ename == NoCategoriesError.__name__:
             raise NoCategoriesError(f"{notebook.stem} skipped: {error.evalue}") from None
         if error.ename != RetrievalError.__name__:
             raise
         raise RetrievalError(f"{notebook.stem} stopped: {error.evalue}") from None
-    except DeadKernelError:
+    except (Exception, CancelledError) as error:
+        # On Ctrl-C, nbclient shuts the kernel down, keeps a note of it, and stumbles over the loss somewhere.
+        if hasattr(client, "_async_cleanup_kernel_future"):
+            raise KeyboardInterrupt from None
+        if not isinstance(error, DeadKernelError):
+            raise
         raise RetrievalError(
             f"{notebook.stem} stopped: its kernel died, most likely for want of memory; close other programs"
         ) from None
-    finally:
-        os.close(lifeline)
-        os.close(own_end)
-    if interrupted:
-        raise KeyboardInterrupt
-    return client.nb
-
-
-async def _run_cells(client: NotebookClient, **kernel: Any) -> bool:
-    """Executes all cells in a kernel that is shut down in any case; returns whether Ctrl-C ended it.
-
-    Ctrl-C ends the cells, never the start or the end of the kernel: as a KeyboardInterrupt, it could
-    strike anywhere, and leave the kernel running.
-    """
-    manager, interrupted = client.km, asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupted.set)
-    await client.async_start_new_kernel(**kernel)
-    try:
-        await client.async_start_new_kernel_client()
-        cells, interrupt = asyncio.create_task(_cells(client)), asyncio.create_task(interrupted.wait())
-        await asyncio.wait([cells, interrupt], return_when=asyncio.FIRST_COMPLETED)
-        if not interrupt.done():
-            await cells
-        cells.cancel()
-        await asyncio.gather(cells, return_exceptions=True)
-    finally:
-        if client.kc:
-            client.kc.stop_channels()
-        if manager.has_kernel:
-            await manager.shutdown_kernel()
-    return interrupted.is_set()
-
-
-async def _cells(client: NotebookClient) -> None:
-    for index, cell in enumerate(client.nb.cells):
-        await client.async_execute_cell(cell, index)
+    for cell in client.nb.cells:
         if cell.cell_type == "code":
             # A progress bar that has gone leaves blanks behind.
             cell.outputs = [output for output in cell.outputs if output.get("text", "shown").strip()]
+    return client.nb
 
 
 def to_page(executed: nbformat.NotebookNode, title: str) -> str:
@@ -154,7 +107,7 @@ def to_page(executed: nbformat.NotebookNode, title: str) -> str:
     # nbconvert's own filter knows no headings, paragraphs nor heads of tables, and would show their tags.
     exporter.register_filter("clean_html", _clean)
     page = exporter.from_notebook_node(executed, {"metadata": {"name": title}})[0]
-    return re.sub(r'(<a [^>]*href="[\w-]+)\.ipynb"', r'\1.html"', page)
+    return re.sub(r'(<a [^>]*href="[\w./-]+)\.ipynb"', r'\1.html"', page)
 
 
 def _clean(html: str) -> str:
@@ -169,11 +122,13 @@ def main(notebooks: list[str]) -> int:
     """Runs notebooks in order and returns the exit status: 0, 1 for a failure, 130 for Ctrl-C."""
     try:
         artifacts = read_settings().artifacts
-        with locked(artifacts, "run", "starting") as lock:
-            remove_temporary_files(artifacts)
-            for notebook in notebooks:
+        with locked(artifacts, "run", "starting"):
+            for notebook in map(Path, notebooks):
+                note(artifacts, "run", f"running {notebook.stem}")
+                # What lies in notebooks/more/ goes to a folder of that name.
+                below = "more" if notebook.resolve().parent.name == "more" else ""
                 try:
-                    run(Path(notebook).resolve(), artifacts / "notebooks", lock)
+                    run(notebook.resolve(), artifacts / "notebooks" / below)
                 except NoCategoriesError as error:
                     print(error)
     except (RetrievalError, CellExecutionError) as error:

@@ -11,8 +11,8 @@ from retrieval.evaluation.results import (
     load_reported,
     read_results,
     remarks,
+    rounded,
     summary,
-    to_text,
 )
 from retrieval.settings import read_settings
 
@@ -27,7 +27,7 @@ def show(store: Store) -> tuple[dict[str, Result], list[str]]:
     if not results:
         need_categories(store.load("dataset.json"))
         raise RetrievalError(problems[0])
-    table, lines = to_text(summary(results, load_reported())), [*remarks(results), *problems]
+    table, lines = rounded(summary(results, load_reported())).to_string(), [*remarks(results), *problems]
     print(table, "", caption(results), *lines, sep="\n")
     return results, problems
 

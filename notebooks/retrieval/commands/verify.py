@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from retrieval.artifacts.manifest import read_records
 from retrieval.artifacts.store import Store
 from retrieval.errors import RetrievalError, run
 from retrieval.settings import read_settings
@@ -20,7 +19,7 @@ def verify(folder: Path) -> dict[str, str]:
         RetrievalError: the manifest is damaged.
     """
     store = Store(folder, {})
-    return {name: _problem(store, name) for name in read_records(folder)}
+    return {name: _problem(store, name) for name in store.manifest()}
 
 
 def _problem(store: Store, name: str) -> str:

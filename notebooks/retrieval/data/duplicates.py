@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 
 from retrieval.data.dataset import category_of
 from retrieval.data.inspection import HASH_SIZE, Inspection
-from retrieval.data.splitting import PARTS
+from retrieval.data.parts import PARTS
 from retrieval.progress import passing_bar
 
 # Of 256 bits: recompressed and slightly cropped copies differ in fewer, other photographs in more.

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from retrieval.data.dataset import category_of
+from retrieval.data.parts import PARTS
 from retrieval.errors import RetrievalError
 
 HELD_OUT = 0.2  # the share of val, and that of test
@@ -100,6 +101,3 @@ def _draw_part(room: np.ndarray, targets: np.ndarray, codes: np.ndarray, rng: np
         return int(rng.choice(len(PARTS), p=left * fits / (left * fits).sum()))
     empty = ((room == targets) & (needed[:, None] > 0)).sum(axis=0)
     return int(np.lexsort((left, empty))[-1])
-
-
-PARTS = ("train", "val", "test")

@@ -1,17 +1,14 @@
-"""What the queries say of one method, and of the difference between two: values with intervals.
+"""How sure a figure is: intervals of one method, and of the paired difference between two.
 
-All intervals are 95 % percentile bootstraps over groups of duplicate queries (see
-`metrics.bootstrap_interval`).
+All intervals are 95 % percentile bootstraps over groups of duplicate queries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-
-from retrieval.evaluation.metrics import Scores
 
 RESAMPLES, RESAMPLE_BLOCK = 10_000, 100  # drawn in all, and at a time
 
@@ -53,16 +50,24 @@ def bootstrap_interval(
     >>> [round(end, 2) for end in bootstrap_interval(np.sort(values), groups=np.arange(100) // 2)]
     [0.36, 0.64]
     """
+    from scipy.stats import bootstrap
+
     row_groups = np.arange(len(values)) if groups is None else np.unique(groups, return_inverse=True)[1]
     sums, sizes = np.bincount(row_groups, values), np.bincount(row_groups)
-    rng = np.random.default_rng(seed)
-    means = []
-    for _ in range(RESAMPLES // RESAMPLE_BLOCK):
-        drawn = rng.integers(len(sums), size=(RESAMPLE_BLOCK, len(sums)))
-        means.append(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
+    if len(sums) == 1:
+        return float(values.mean()), float(values.mean())
+    found = bootstrap(
+        (sums, sizes),
+        lambda sums, sizes, axis: sums.sum(axis) / sizes.sum(axis),
+        n_resamples=RESAMPLES,
+        batch=RESAMPLE_BLOCK,
+        paired=True,
+        confidence_level=confidence,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
     # Sums of thirds that cancel leave an end next to 0, on either side, which is 0.
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2]).round(12) + 0.0
-    return float(low), float(high)
+    return round(float(found.low), 12) + 0.0, round(float(found.high), 12) + 0.0
 
 
 def verdict(interval: tuple[float, float], *, higher_is_better: bool = True) -> str:
@@ -73,7 +78,7 @@ def verdict(interval: tuple[float, float], *, higher_is_better: bool = True) -> 
         higher_is_better: False for measures of which 0 is perfect, such as NMRR.
 
     Returns:
-        "better", "worse", or "no difference" where the interval includes zero.
+        "better", "worse", or "no difference" if the interval includes zero.
 
     >>> verdict((0.01, 0.03)), verdict((0.0, 0.03))
     ('better', 'no difference')
@@ -92,22 +97,6 @@ MEASURES = {
     "mAP": ("average_precision", True),
     "ANMRR": ("nmrr", False),
 }
-
-
-def query_table(scores: Scores, files: Sequence[str], groups: np.ndarray) -> pd.DataFrame:
-    """The figures of every query, from which every mean, interval and comparison follows.
-
-    Args:
-        scores: of n queries.
-        files: of the queries, `[n]`.
-        groups: integers `[n]`, the same for duplicates.
-
-    Returns:
-        Columns file, group, precision_at_1, precision_at_3, precision_at_10, average_precision, nmrr.
-    """
-    precision = {f"precision_at_{k}": values for k, values in scores.precision.items()}
-    others = {"average_precision": scores.average_precision, "nmrr": scores.nmrr}
-    return pd.DataFrame({"file": files, "group": groups, **precision, **others})
 
 
 def intervals(queries: pd.DataFrame, *, seed: int) -> pd.DataFrame:
@@ -164,18 +153,3 @@ def ablation(tables: Mapping[str, pd.DataFrame], against: Mapping[str, str], *, 
             row |= {f"{measure} {part}": value for (measure, part), value in compared.stack().items()}
         rows[step] = row
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("step")
-
-
-def confusion_shares(counts: pd.DataFrame, queried: Sequence[str], *, least: float = 0.03) -> pd.DataFrame:
-    """What was retrieved for queries of some categories, without what is rare for all of them.
-
-    Args:
-        counts: as `metrics.confusion`.
-        queried: the categories to look at.
-        least: share that a column has to reach in one row at least, in [0, 1].
-
-    Returns:
-        Shares of the images retrieved, in [0, 1]: rows as `queried`, columns as in `counts`.
-    """
-    shares = counts.loc[queried].div(counts.loc[queried].sum(axis=1), axis=0)
-    return shares.loc[:, (shares >= least).any()]

@@ -6,7 +6,7 @@ of the same category.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -219,6 +219,29 @@ def confusion(query_categories: np.ndarray, retrieved_categories: np.ndarray) ->
     names = pd.Index(np.union1d(queried, retrieved), name="retrieved")
     counts = pd.crosstab(queried, retrieved, rownames=["query"])
     return counts.reindex(columns=names, fill_value=0)
+
+
+def confusion_shares(
+    query_categories: np.ndarray,
+    retrieved_categories: np.ndarray,
+    queried: Sequence[str],
+    *,
+    least: float = 0.03,
+) -> pd.DataFrame:
+    """What was retrieved for the queries of some categories, without what is rare for all of them.
+
+    Args:
+        query_categories: `[n_queries]`.
+        retrieved_categories: `[n_queries, k]`.
+        queried: the categories to look at.
+        least: the share that a column must reach in at least one row, in [0, 1].
+
+    Returns:
+        Shares of the images retrieved, in [0, 1]: rows as `queried`, columns as in `confusion`.
+    """
+    counts = confusion(query_categories, retrieved_categories).loc[list(queried)]
+    shares = counts.div(counts.sum(axis=1), axis=0)
+    return shares.loc[:, (shares >= least).any()]
 
 
 def _relevant_ranks(relevant: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,25 +16,39 @@ from retrieval.errors import RetrievalError
 from retrieval.evaluation.intervals import intervals
 from retrieval.evaluation.metrics import CUTOFFS
 
+
+class Method(NamedTuple):
+    """How a method is shown.
+
+    Attributes:
+        title: what it is called.
+        colour: of its dots and lines.
+        original: whether the original work has it.
+    """
+
+    title: str
+    colour: str
+    original: bool = False
+
+
+# By `<features>`, in the order of the notebooks.
 METHODS = {
-    "mobilenetv2": "MobileNetV2",
-    "siamese_cnn": "Siamese CNN",
-    "siamese_mobilenetv2": "Siamese MobileNetV2",
-    "fused": "fused",
-}
-# What the original does not have, in the order of the notebooks.
-BEYOND = {
-    "fused_weighted": "fused weighted",
-    "proxy_mobilenetv2": "proxy MobileNetV2",
-    "proxy_projected": "proxy projected",
-    "fused_projected": "fused projected",
-    "expanded": "expanded",
+    "mobilenetv2": Method("MobileNetV2", "#0072B2", original=True),
+    "siamese_cnn": Method("Siamese CNN", "#999999", original=True),
+    "siamese_mobilenetv2": Method("Siamese MobileNetV2", "#009E73", original=True),
+    "fused": Method("fused", "#CC79A7", original=True),
+    "fused_weighted": Method("fused weighted", "#E69F00"),
+    "imagenet_mobilenetv2": Method("MobileNetV2, two sizes", "#56B4E9"),
+    "proxy_mobilenetv2": Method("trained with proxies", "#D55E00"),
+    "proxy_lda": Method("proxies, LDA", "#8C510A"),
+    "fused_lda": Method("two encoders, LDA", "#35978F"),
+    "expanded": Method("two encoders, LDA, expanded", "#444444"),
 }
 K = 3  # the original's accuracy is precision at this many retrieved images
 SHOWN = 5  # best and worst categories, as many as the original shows
 ACCURACY, ANMRR = f"accuracy (P@{K}), %", "ANMRR"
 
-# `results/<features>.json`, as `result` builds it.
+# `results/<features>.json`, as `keep` writes it.
 Result = Mapping[str, Any]
 
 
@@ -43,46 +57,23 @@ def load_reported() -> dict[str, Any]:
     return json.loads(Path(__file__).with_name("reported.json").read_text("utf-8"))
 
 
-def result(queries: pd.DataFrame, categories: pd.DataFrame, context: Mapping[str, Any]) -> dict[str, Any]:
-    """A method's figures, as JSON types.
-
-    Args:
-        queries: as `comparison.query_table`.
-        categories: indexed by category, with the columns precision, recall and f1, best f1 first.
-        context: `queries`, `index_size`, `split`, `seed`, `data`, `weights`, and anything else that
-            tells what the figures belong to; kept as it is.
-    """
-    measured = intervals(queries, seed=context["seed"])
-    figures = {}
-    for key, measure in (("accuracy", f"P@{K}"), ("anmrr", "ANMRR"), ("map", "mAP")):
-        value, low, high = measured.loc[measure].tolist()
-        figures |= {key: value, f"{key}_interval": [low, high]}
-    return {
-        **figures,
-        "precision_at": {str(k): float(queries[f"precision_at_{k}"].mean()) for k in CUTOFFS},
-        "best_categories": _records(categories.head(SHOWN)),
-        "worst_categories": _records(categories.iloc[::-1].head(SHOWN)),
-        **context,
-    }
-
-
 def keep(
-    store: Store, name: str, queries: pd.DataFrame, categories: pd.DataFrame, context: Mapping[str, Any]
+    store: Store, name: str, queries: pd.DataFrame, categories: pd.DataFrame, **chosen: Any
 ) -> dict[str, Any]:
-    """Saves a method's `result`, which it returns, with its report and the figures of its queries.
+    """Saves a method's figures, which it returns, with its report and the figures of its queries.
 
     Args:
-        store: that holds the features `<name>_train.npy` and `<name>_test.npy`.
+        store: holds the features `<name>_train.npy` and `<name>_test.npy`.
         name: of the features.
-        queries: as `result`.
-        categories: as `result`.
-        context: as `result`.
+        queries: as `scoring.query_table`.
+        categories: as `metrics.category_report`, best F1 first.
+        chosen: what validation chose for the method, such as a weight; kept with the figures.
 
     Raises:
         RetrievalError: writing failed.
     """
     needs = [f"{name}_train.npy", f"{name}_test.npy"]
-    kept = result(queries, categories, context)
+    kept = _figures(queries, categories, seed=store.settings["seed"]) | _context(store) | chosen
     store.save(f"results/{name}.json", kept, needs=needs)
     store.save(f"results/{name}_report.csv", categories.reset_index(), needs=needs)
     store.save(f"results/{name}_queries.csv", queries, needs=needs)
@@ -121,14 +112,21 @@ def summary(results: Mapping[str, Result], reported: Mapping[str, Any]) -> pd.Da
 
 
 def ordered(names: Iterable[str]) -> list[str]:
-    """Names of features in the order of `METHODS`, then of `BEYOND`, then by name."""
-    known, names = METHODS | BEYOND, set(names)
-    return [name for name in known if name in names] + sorted(names - set(known))
+    """Names of features in the order of `METHODS`, then by name."""
+    names = set(names)
+    return [name for name in METHODS if name in names] + sorted(names - set(METHODS))
 
 
-def ends(table: pd.DataFrame) -> pd.DataFrame:
-    """The first and the last five rows of a sorted table, or all of a table of up to ten."""
-    return table if len(table) <= 2 * SHOWN else pd.concat([table.head(SHOWN), table.tail(SHOWN)])
+def best_and_worst(report: pd.DataFrame) -> pd.DataFrame:
+    """The five best categories beside the five worst, the worst first; all of them if there are few.
+
+    Args:
+        report: sorted, best first, indexed by `category`.
+    """
+    if len(report) <= 2 * SHOWN:
+        return report
+    ends = {"best": report.head(SHOWN), "worst": report.iloc[::-1].head(SHOWN)}
+    return pd.concat({name: rows.reset_index() for name, rows in ends.items()}, axis=1)
 
 
 def caption(results: Mapping[str, Result]) -> str:
@@ -151,10 +149,10 @@ def remarks(results: Mapping[str, Result]) -> list[str]:
     k = results.get("expanded", {}).get("k")
     lines = []
     if weight in (0, 1):
-        alone = METHODS["mobilenetv2" if weight else "siamese_mobilenetv2"]
+        alone = title("mobilenetv2" if weight else "siamese_mobilenetv2")
         lines.append(f"Fused weighted is {alone} alone, at unit length: validation chose no fusion")
     if k == 0:
-        lines.append("Expanded is fused projected: validation chose no expansion")
+        lines.append(f"{title('expanded')} is {title('fused_lda')}: validation chose no expansion")
     return lines
 
 
@@ -182,7 +180,8 @@ def read_results(store: Store) -> tuple[dict[str, Result], list[str]]:
     """The usable results by `<features>`, and one line about each that is missing or cannot be used."""
     made = {Path(name).stem for name in store.manifest() if fnmatch(name, "results/*.json")}
     results, problems = {}, []
-    for name in [*METHODS, *sorted(made - set(METHODS))]:
+    original = [name for name, method in METHODS.items() if method.original]
+    for name in [*original, *sorted(made - set(original))]:
         try:
             values = store.load(f"results/{name}.json")
         except RetrievalError as error:
@@ -200,7 +199,7 @@ def is_comparable(results: Mapping[str, Result]) -> bool:
 
 def title(name: str) -> str:
     """What a method is called, by the name of its features."""
-    return (METHODS | BEYOND).get(name, name.replace("_", " "))
+    return METHODS[name].title if name in METHODS else name.replace("_", " ")
 
 
 def rounded(table: pd.DataFrame) -> pd.DataFrame:
@@ -214,9 +213,29 @@ def rounded(table: pd.DataFrame) -> pd.DataFrame:
     return text
 
 
-def to_text(table: pd.DataFrame) -> str:
-    """The summary for a terminal, as `rounded`; "low" and "high" are the ends of 95 % intervals."""
-    return rounded(table).to_string()
+def _figures(queries: pd.DataFrame, categories: pd.DataFrame, *, seed: int) -> dict[str, Any]:
+    measured = intervals(queries, seed=seed)
+    figures = {}
+    for key, measure in (("accuracy", f"P@{K}"), ("anmrr", "ANMRR"), ("map", "mAP")):
+        value, low, high = measured.loc[measure].tolist()
+        figures |= {key: value, f"{key}_interval": [low, high]}
+    return {
+        **figures,
+        "precision_at": {str(k): float(queries[f"precision_at_{k}"].mean()) for k in CUTOFFS},
+        "best_categories": _records(categories.head(SHOWN)),
+        "worst_categories": _records(categories.iloc[::-1].head(SHOWN)),
+    }
+
+
+def _context(store: Store) -> dict[str, Any]:
+    """What figures belong to: numbers of images, settings, data and weights."""
+    return {
+        "queries": len(store.files("test")),
+        "index_size": len(store.files("train")),
+        **{key: store.settings[key] for key in ("split", "seed", "epochs")},
+        "data": store.load("dataset.json"),
+        "weights": store.load("weights.json"),
+    }
 
 
 def _records(categories: pd.DataFrame) -> list[dict[str, Any]]:

@@ -1,48 +1,49 @@
-"""The same features under other protocols: what a figure owes to duplicates, and to one lucky split."""
+"""The same features under other splits: what a figure owes to duplicates, and to one lucky draw."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from retrieval.data import duplicates
+from retrieval.artifacts.store import Store
 from retrieval.data.dataset import category_of
+from retrieval.data.duplicates import duplicate_groups, duplicate_pairs, leaks
+from retrieval.data.inspection import from_json
+from retrieval.data.parts import Part
 from retrieval.data.splitting import split
-from retrieval.evaluation import simulation
-from retrieval.evaluation.intervals import MEASURES, compare, intervals, query_table
-from retrieval.evaluation.metrics import Scores, evaluate
+from retrieval.evaluation.intervals import MEASURES, compare, intervals
+from retrieval.evaluation.scoring import query_table, score
+from retrieval.evaluation.simulation import simulate
 from retrieval.features.normalising import l2_normalise
 from retrieval.progress import bar
-from retrieval.search.neighbours import rank_blocks
 
 SEEDS = range(5)
 JUDGED = 10
 
 
-def score_split(vectors: np.ndarray, categories: np.ndarray, parts: np.ndarray) -> Scores:
-    """The scores of all test images as queries against the train images, by Euclidean distance.
+def whole_set(store: Store) -> tuple[Part, pd.DataFrame]:
+    """All images with their MobileNetV2 features, and the pairs of `duplicates.duplicate_pairs`.
 
-    Args:
-        vectors: features of the whole set, `[n, dim]`.
-        categories: `[n]`.
-        parts: "train", "val", "test" or anything else for what is left out, `[n]`.
+    Raises:
+        RetrievalError: the images or features cannot be used.
     """
-    index, queries = parts == "train", parts == "test"
-    rankings = rank_blocks(vectors[index], vectors[queries])
-    return evaluate(rankings, categories[index], categories[queries])
+    inspection = from_json(store.load("images.json"))
+    pairs = duplicate_pairs(inspection)
+    categories = np.array([category_of(file) for file in inspection.files])
+    groups = duplicate_groups(inspection.files, pairs)
+    vectors = store.load("mobilenetv2_all.npy")
+    return Part(vectors, categories, np.array(inspection.files), groups), pairs
 
 
-def price_of_duplicates(
-    vectors: np.ndarray, files: Sequence[str], pairs: pd.DataFrame, *, seed: int
-) -> pd.DataFrame:
+def price_of_duplicates(images: Part, pairs: pd.DataFrame, *, seed: int) -> pd.DataFrame:
     """The same features under three protocols: duplicates ignored, kept in one part, conflicts left out.
 
     Args:
-        vectors: features of the whole set, `[n, dim]`.
-        files: their files, `[n]`.
-        pairs: as `audit.duplicate_pairs`.
+        images: the whole set.
+        pairs: as `duplicates.duplicate_pairs`.
         seed: of the splits and the intervals.
 
     Returns:
@@ -50,11 +51,10 @@ def price_of_duplicates(
         and ANMRR the value and the ends of its 95 % interval. Columns (measure, "value" | "low" |
         "high"), and ("", …) for the counts.
     """
-    categories, groups = _categories(files), duplicates.duplicate_groups(files, pairs)
     conflicting = pairs[pairs["kind"] == "conflicting"]
-    in_conflict = np.isin(files, conflicting[["file", "other_file"]])
-    plain = split(categories, None, seed=seed)
-    grouped = split(categories, groups, seed=seed)
+    in_conflict = np.isin(images.files, conflicting[["file", "other_file"]])
+    plain = split(images.categories, None, seed=seed)
+    grouped = split(images.categories, images.groups, seed=seed)
     protocols = {
         "plain: duplicates ignored": plain,
         "grouped: duplicates in one part": grouped,
@@ -62,53 +62,52 @@ def price_of_duplicates(
     }
     rows = {}
     for protocol, parts in protocols.items():
-        table = _query_table(vectors, files, groups, parts)
-        leaked = duplicates.leaks(pairs, files, parts, between=("train", "test"))
+        table = _query_table(images, parts)
+        leaked = leaks(pairs, images.files.tolist(), parts, between=("train", "test"))
         counts = {("", "queries"): len(table), ("", "leaking pairs"): leaked}
         rows[protocol] = counts | intervals(table, seed=seed).stack().to_dict()
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def worth_of_copies(
-    vectors: np.ndarray, files: Sequence[str], pairs: pd.DataFrame, *, seed: int
-) -> pd.DataFrame:
-    """What a plain split owes to copies of the queries in its index: with them against without.
+def worth_of_copies(images: Part, *, seed: int) -> pd.DataFrame:
+    """What a plain split owes to copies of the queries in its gallery: with them against without.
 
-    The queries are the same, and so is the rest of the index: unlike another split, this says what
+    The queries are the same, and so is the rest of the gallery. Unlike another split, this says what
     the copies alone are worth.
 
-    Args and columns as `price_of_duplicates` and `comparison.compare`.
+    Args:
+        images: the whole set.
+        seed: of the split and the intervals.
+
+    Returns:
+        As `intervals.compare`.
     """
-    categories, groups = _categories(files), duplicates.duplicate_groups(files, pairs)
-    parts = split(categories, None, seed=seed)
-    copies = (parts == "train") & np.isin(groups, groups[parts == "test"])
+    parts = split(images.categories, None, seed=seed)
+    copies = (parts == "train") & np.isin(images.groups, images.groups[parts == "test"])
     without = np.where(copies, "left out", parts)
-    return compare(*(_query_table(vectors, files, groups, each) for each in (parts, without)), seed=seed)
+    return compare(_query_table(images, parts), _query_table(images, without), seed=seed)
 
 
-def repeat(
-    vectors: np.ndarray, files: Sequence[str], groups: np.ndarray | None, seeds: Sequence[int] = SEEDS
-) -> pd.DataFrame:
+def repeat(images: Part, *, grouped: bool, seeds: Sequence[int] = SEEDS) -> pd.DataFrame:
     """Split and retrieval repeated, for what needs no training.
 
     Args:
-        vectors: MobileNetV2 features of the whole set, `[n, 1280]`.
-        files: their files, `[n]`.
-        groups: of duplicates that stay in one part, and of which judging one is judging all, integers
-            `[n]`; None for a plain split.
+        images: the whole set with MobileNetV2 features.
+        grouped: whether duplicates stay in one part.
         seeds: of the splits.
 
     Returns:
         A row per method and seed, in the columns method, seed, P@3, mAP and ANMRR of the first ranking,
-        and "residual P@10", that of the images which were not judged in one round of Rocchio feedback.
+        and "residual P@10": the precision, after one round of Rocchio feedback, among images that were
+        not judged.
     """
-    categories, rows = _categories(files), []
-    variants = {"MobileNetV2": vectors, "MobileNetV2, unit length": l2_normalise(vectors)}
+    rows = []
+    unit = images.with_features(l2_normalise(images.features))
     for seed in bar(seeds, "splitting", unit="seed"):
-        parts = split(categories, groups, seed=seed)
-        for method, features in variants.items():
-            scores = score_split(features, categories, parts)
-            residual = _feedback(features, categories, groups, parts)
+        parts = split(images.categories, images.groups if grouped else None, seed=seed)
+        for method, each in {"MobileNetV2": images, "MobileNetV2, unit length": unit}.items():
+            gallery, queries = each.take(parts == "train"), each.take(parts == "test")
+            scores, residual = score(gallery, queries), _residual(gallery, queries, grouped=grouped)
             rows.append((method, seed, scores.accuracy, scores.map, scores.anmrr, residual))
     return pd.DataFrame(rows, columns=["method", "seed", *MEASURES, f"residual P@{JUDGED}"])
 
@@ -120,31 +119,14 @@ def spread(repeated: pd.DataFrame) -> pd.DataFrame:
     return table.sort_index(level="method", sort_remaining=False)
 
 
-def _categories(files: Sequence[str]) -> np.ndarray:
-    return np.array([category_of(file) for file in files])
+def _query_table(images: Part, parts: np.ndarray) -> pd.DataFrame:
+    gallery, queries = images.take(parts == "train"), images.take(parts == "test")
+    return query_table(score(gallery, queries), queries)
 
 
-def _query_table(
-    vectors: np.ndarray, files: Sequence[str], groups: np.ndarray, parts: np.ndarray
-) -> pd.DataFrame:
-    """The `comparison.query_table` of `score_split`."""
-    tested = parts == "test"
-    scores = score_split(vectors, _categories(files), parts)
-    return query_table(scores, np.array(files)[tested], groups[tested])
-
-
-def _feedback(
-    vectors: np.ndarray, categories: np.ndarray, groups: np.ndarray | None, parts: np.ndarray
-) -> float:
-    index, queries = parts == "train", parts == "test"
-    groups = np.arange(index.sum()) if groups is None else groups[index]
-    largest = np.unique(groups, return_counts=True)[1].max()
-    rounds = simulation.simulate(
-        vectors[index],
-        categories[index],
-        vectors[queries],
-        categories[queries],
-        judged=min(JUDGED, len(groups) // (1 + largest)),
-        groups=groups,
-    )
+def _residual(gallery: Part, queries: Part, *, grouped: bool) -> float:
+    if not grouped:
+        gallery = replace(gallery, groups=np.arange(len(gallery)))
+    largest = np.unique(gallery.groups, return_counts=True)[1].max()
+    rounds = simulate(gallery, queries, judged=min(JUDGED, len(gallery) // (1 + largest)))
     return float(rounds.residual[1].mean())

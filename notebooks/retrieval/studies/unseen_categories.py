@@ -18,7 +18,7 @@ import pandas as pd
 
 from retrieval.artifacts.store import Store
 from retrieval.data.images import load_images
-from retrieval.data.splitting import PARTS
+from retrieval.data.parts import PARTS
 from retrieval.encoders import conversion, training
 from retrieval.encoders.mobilenetv2 import mobilenetv2
 from retrieval.encoders.proxies import category_means, normalised_softmax, with_proxies

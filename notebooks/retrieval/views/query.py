@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from retrieval.artifacts.store import Store, open_store
-from retrieval.data.splitting import PARTS
+from retrieval.data.parts import PARTS
 from retrieval.errors import RetrievalError, shown
 from retrieval.features.extraction import Describe, to_embedding, to_features
 from retrieval.features.normalising import l2_normalise

@@ -1,0 +1,50 @@
+"""All metrics of a gallery and its queries, query by query and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING
+
+from retrieval.data.parts import Part
+from retrieval.evaluation.metrics import Scores, evaluate
+from retrieval.search.neighbours import rank_blocks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def score(gallery: Part, queries: Part) -> Scores:
+    """The metrics of every query, from the full ranking of the gallery by Euclidean distance.
+
+    Args:
+        gallery: what is searched.
+        queries: features of the same dimension.
+    """
+    rankings = rank_blocks(gallery.features, queries.features)
+    return evaluate(rankings, gallery.categories, queries.categories)
+
+
+def query_table(scores: Scores, queries: Part) -> pd.DataFrame:
+    """The figures of every query, from which every mean, interval and comparison follows.
+
+    Returns:
+        Columns file, group, precision_at_1, precision_at_3, precision_at_10, average_precision, nmrr.
+    """
+    import pandas as pd
+
+    precision = {f"precision_at_{k}": values for k, values in scores.precision.items()}
+    others = {"average_precision": scores.average_precision, "nmrr": scores.nmrr}
+    return pd.DataFrame({"file": queries.files, "group": queries.groups, **precision, **others})
+
+
+def score_table(scores: Mapping[Hashable, Scores], name: str) -> pd.DataFrame:
+    """A row for each of several scores, with the columns P@3, mAP and ANMRR.
+
+    Args:
+        scores: by what they belong to, such as a weight.
+        name: of the index.
+    """
+    import pandas as pd
+
+    rows = {key: (each.accuracy, each.map, each.anmrr) for key, each in scores.items()}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["P@3", "mAP", "ANMRR"]).rename_axis(name)
