@@ -15,14 +15,11 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from retrieval.artifacts.store import Store
 from retrieval.commands.verify import verify
-from retrieval.data.images import load_image
 from retrieval.encoders import training, triplets
 from retrieval.errors import RetrievalError
-from retrieval.features import extraction
 
 FLIPS = 10
 NAMES = [
@@ -247,42 +244,6 @@ def test_the_checkpoints_of_another_training_are_not_used(checkpoints: Path, tmp
     tried.append("checkpoints")
     assert len(train(tmp_path / "another recipe", 3)) == 3
     assert "resumed" not in capsys.readouterr().out
-
-
-@pytest.fixture(scope="module")
-def extract(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], np.ndarray]:
-    """Extracts the mean colours of 150 images, which are two batches and a bit."""
-    folder = tmp_path_factory.mktemp("images")
-    for number in range(150):
-        Image.new("RGB", (8, 8), (number, 0, 0)).save(folder / f"{number:03}.png")
-    files = sorted(path.name for path in folder.iterdir())
-    return lambda unfinished: extraction.extract(mean_colour, folder, files, unfinished=unfinished)
-
-
-def mean_colour(path: Path) -> np.ndarray:
-    return load_image(path, 8).mean(axis=(0, 1), dtype=np.float32)
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("name", ["rows", "seals"])
-def test_damaged_batches_are_extracted_again(extract, tmp_path: Path, name: str, damage: str) -> None:
-    unfinished = tmp_path / "artifacts"
-    whole = np.array(extract(unfinished))
-    DAMAGES[damage](unfinished / name)
-    tried.append(name)
-    np.testing.assert_array_equal(extract(unfinished), whole)
-    np.testing.assert_array_equal(extract(unfinished), whole)
-    assert not (unfinished / "exploded").exists()
-
-
-def test_the_batches_of_another_extraction_are_not_used(extract, tmp_path: Path) -> None:
-    whole = np.array(extract(tmp_path / "train"))
-    shutil.copytree(tmp_path / "train", tmp_path / "val")
-    seals = (tmp_path / "val" / "seals").read_bytes()
-    (tmp_path / "val" / "rows").write_bytes(np.ones_like(whole).tobytes())
-    tried.append("batches")
-    np.testing.assert_array_equal(extract(tmp_path / "val"), whole)
-    assert (tmp_path / "val" / "seals").read_bytes() != seals
 
 
 def test_these_were_more_than_300(request: pytest.FixtureRequest) -> None:
