@@ -40,8 +40,8 @@ def test_pixels_scaled_already_are_refused():
 def test_a_converted_encoder_gives_kerass_features_at_every_size(weights_file):
     encoder = mobilenetv2.mobilenetv2(weights.Weights("random", weights_file, ""))
     rng = np.random.default_rng(0)
-    # Random weights shrink what passes through them, unless batch normalisation has seen what that is.
-    siamese.siamese_mobilenetv2(encoder, momentum=0.0)
+    # Random weights shrink what passes through them unless batch normalisation has seen such input.
+    siamese.set_batch_normalisation(encoder, 0.0)
     encoder(rng.uniform(-1, 1, (8, 96, 96, 3)).astype(np.float32), training=True)
     model = conversion.convert(encoder)
     for size in (96, 224, 256):

@@ -23,7 +23,7 @@ def main() -> None:
         tables = {name: each.reset_index() for name, each in table.groupby("encoder", sort=False)}
         for name, each in tables.items():
             rows[draw, name] = intervals(each, seed=settings.seed).value.to_dict()
-        for name in ("fine-tuned", "halfway"):
+        for name in ("fine-tuned", "interpolated"):
             difference = compare(tables[name], tables["plain"], seed=settings.seed)
             rows[draw, f"{name} - plain"] = {
                 measure: f"{row.difference:+.4f} [{row.low:+.4f}, {row.high:+.4f}] {row.verdict}"

@@ -6,12 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from retrieval.encoders.siamese import (
-    BATCH_NORMALISATION_MOMENTUM,
-    embed,
-    freeze_batch_normalisation,
-    siamese_mobilenetv2,
-)
+from retrieval.encoders.siamese import BATCH_NORMALISATION_MOMENTUM, embed, set_batch_normalisation
 from retrieval.encoders.tensorflow_quiet import keras
 from retrieval.encoders.training import Images, Recipe, train
 from retrieval.encoders.triplets import hinge
@@ -59,10 +54,7 @@ def run(
     Returns:
         The encoder, and what the validation images as queries find among the train images.
     """
-    if trial.momentum is None:
-        encoder = freeze_batch_normalisation(backbone)
-    else:
-        encoder = siamese_mobilenetv2(backbone, momentum=trial.momentum)
+    encoder = set_batch_normalisation(backbone, trial.momentum)
     recipe = Recipe(
         size=SIZE,
         crop=CROP,

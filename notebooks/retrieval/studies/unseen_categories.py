@@ -22,7 +22,7 @@ from retrieval.data.splitting import PARTS
 from retrieval.encoders import conversion, training
 from retrieval.encoders.mobilenetv2 import mobilenetv2
 from retrieval.encoders.proxies import category_means, normalised_softmax, with_proxies
-from retrieval.encoders.siamese import freeze_batch_normalisation, interpolate_weights
+from retrieval.encoders.siamese import interpolate_weights, set_batch_normalisation
 from retrieval.encoders.tensorflow_quiet import keras
 from retrieval.encoders.weights import find_weights
 from retrieval.evaluation.intervals import query_table
@@ -59,7 +59,7 @@ def hold_out(categories: np.ndarray, *, draw: int) -> np.ndarray:
 def measure(store: Store, settings: Settings, draw: int) -> pd.DataFrame:
     """The `comparison.query_table` of every encoder on held-out categories, by the column `encoder`.
 
-    The encoders are "plain" MobileNetV2, "fine-tuned" with proxies, and "halfway" between the weights of
+    The encoders are "plain" MobileNetV2, "fine-tuned" with proxies, and "interpolated" between the weights of
     these two. Trains one, unless the table is still valid.
     """
     return store.make(
@@ -79,7 +79,7 @@ def _train_and_measure(store: Store, settings: Settings, draw: int, folder: Path
     weights = find_weights(settings.weights, expected=store.load("weights.json")["sha256"])
     plain = mobilenetv2(weights)
     tuned = _train(store, settings, mobilenetv2(weights), unseen, folder / "training")
-    encoders = {"plain": plain, "fine-tuned": tuned, "halfway": interpolate_weights(plain, tuned)}
+    encoders = {"plain": plain, "fine-tuned": tuned, "interpolated": interpolate_weights(plain, tuned)}
     tables = {
         name: _score(store, settings, encoder, unseen, folder / name) for name, encoder in encoders.items()
     }
@@ -96,7 +96,7 @@ def _train(
         photographs.append((images, store.categories(part)[~unseen[part]]))
     vectors = store.features("mobilenetv2", "train")[~unseen["train"]]
     model, _ = training.train(
-        with_proxies(freeze_batch_normalisation(backbone), category_means(vectors, photographs[0][1])),
+        with_proxies(set_batch_normalisation(backbone, None), category_means(vectors, photographs[0][1])),
         *photographs,
         replace(RECIPE, epochs=settings.epochs or RECIPE.epochs),
         loss=partial(normalised_softmax, **LOSS),
