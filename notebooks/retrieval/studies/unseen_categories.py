@@ -1,10 +1,10 @@
 """Categories that the encoder has never seen: does fine-tuning help beyond those it was trained on?
 
-In every draw another fifth of the categories is held
-out, the encoder is trained with proxies on the others, and photographs of the held-out ones alone are
-indexed (train part) and queried (test part). Deep metric learning measures generalisation so, with half of
-the categories held out (Oh Song et al., "Deep Metric Learning via Lifted Structured Feature Embedding",
-CVPR 2016). All encoders see the same pictures, so that only the weights differ.
+Every draw holds out another fifth of the categories. The encoder is trained with proxies on the others; only
+photographs of the held-out categories are then in the gallery (train part) and among the queries (test part).
+Deep metric learning measures generalisation like this, with half of the categories held out (Oh Song et al.,
+"Deep Metric Learning via Lifted Structured Feature Embedding", CVPR 2016). All encoders see the same pixels:
+only their weights differ.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ LOSS = {"scale": 16.0, "smoothing": 0.1}
 
 
 def hold_out(categories: np.ndarray, *, draw: int) -> np.ndarray:
-    """The names of a fifth of the categories, at least two, sorted; those of five draws are disjoint.
+    """The names of a fifth of the categories, at least two, sorted; five draws have none in common.
 
     >>> hold_out(np.array(list("abcdefghij")), draw=0).tolist()
     ['e', 'g']
@@ -109,12 +109,12 @@ def _train(
 def _score(
     store: Store, settings: Settings, encoder: keras.Model, unseen: dict[str, np.ndarray], folder: Path
 ) -> pd.DataFrame:
-    """The `comparison.query_table` of unseen test images against unseen train images."""
+    """The `intervals.query_table` of the held-out test images; the held-out train images are the gallery."""
     files, vectors = {}, {}
     describe = to_embedding(conversion.convert(encoder), sizes=[SIZE])
     for part in ("train", "test"):
         files[part] = np.array(store.files(part))[unseen[part]].tolist()
         vectors[part] = extract(describe, settings.data, files[part], unfinished=folder / part)
-    index, queries = (store.categories(part)[unseen[part]] for part in ("train", "test"))
-    scores = evaluate(rank_blocks(vectors["train"], vectors["test"]), index, queries)
+    gallery, queries = (store.categories(part)[unseen[part]] for part in ("train", "test"))
+    scores = evaluate(rank_blocks(vectors["train"], vectors["test"]), gallery, queries)
     return query_table(scores, files["test"], store.groups("test")[unseen["test"]])
