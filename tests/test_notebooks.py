@@ -221,7 +221,7 @@ def test_categories_can_be_held_out_of_training(folder: Path, tmp_path: Path, mo
     categories = store.categories("train")
     held_out = set(unseen_categories.hold_out(categories, draw=0))
     assert set(trained) == set(categories) - held_out and set(indexed) == held_out
-    assert table.encoder.unique().tolist() == ["plain", "fine-tuned", "halfway"]
+    assert table.encoder.unique().tolist() == ["plain", "fine-tuned", "interpolated"]
     for _, queries in table.groupby("encoder"):
         assert {category_of(file) for file in queries.file} == held_out
         assert len(queries) == 2 * tiny.IMAGES // 5

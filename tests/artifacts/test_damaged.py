@@ -14,14 +14,11 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from retrieval.artifacts.store import Store
 from retrieval.commands.verify import verify
-from retrieval.data.images import load_image
 from retrieval.encoders import training, triplets
 from retrieval.errors import RetrievalError
-from retrieval.features import extraction
 
 FLIPS = 10
 NAMES = [
@@ -37,7 +34,6 @@ NAMES = [
     "results/fused_report.csv",
 ]
 Damage = Callable[[Path], None]
-tried = []
 
 
 class Bomb:
@@ -133,7 +129,6 @@ def store(made: Path, tmp_path: Path) -> Store:
 
 
 def assert_refused(store: Store, name: str) -> None:
-    tried.append(name)
     for use in (store.check, store.load):
         with pytest.raises(RetrievalError, match=rf"artifacts/{name} [^\n]*run notebook \d\d[^\n]*$"):
             use(name)
@@ -170,7 +165,6 @@ def test_an_artifact_in_the_place_of_another_is_named(store: Store, name: str, o
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_manifest_never_passes(store: Store, damage: str) -> None:
     DAMAGES[damage](store.folder / "manifest.json")
-    tried.append(damage)
     try:
         assert not store.is_intact()
         assert len(store.manifest()) < len(NAMES)
@@ -221,7 +215,6 @@ def test_a_damaged_checkpoint_starts_the_training_anew(
 ) -> None:
     shutil.copytree(checkpoints, tmp_path / "artifacts")
     DAMAGES[damage](tmp_path / "artifacts" / name)
-    tried.append(name)
     history = train(tmp_path / "artifacts", 3)
     assert "resumed" not in capsys.readouterr().out
     assert not (tmp_path / "artifacts" / "exploded").exists()
@@ -230,42 +223,5 @@ def test_a_damaged_checkpoint_starts_the_training_anew(
 
 def test_the_checkpoints_of_another_training_are_not_used(checkpoints: Path, tmp_path: Path, capsys) -> None:
     shutil.copytree(checkpoints, tmp_path / "another recipe")
-    tried.append("checkpoints")
     assert len(train(tmp_path / "another recipe", 3)) == 3
     assert "resumed" not in capsys.readouterr().out
-
-
-@pytest.fixture(scope="module")
-def extract(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], np.ndarray]:
-    """Extracts the mean colours of 150 images, which are two batches and a bit."""
-    folder = tmp_path_factory.mktemp("images")
-    for number in range(150):
-        Image.new("RGB", (8, 8), (number, 0, 0)).save(folder / f"{number:03}.png")
-    files = sorted(path.name for path in folder.iterdir())
-    return lambda unfinished: extraction.extract(mean_colour, folder, files, unfinished=unfinished)
-
-
-def mean_colour(path: Path) -> np.ndarray:
-    return load_image(path, 8).mean(axis=(0, 1), dtype=np.float32)
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("name", ["rows", "seals"])
-def test_damaged_batches_are_extracted_again(extract, tmp_path: Path, name: str, damage: str) -> None:
-    unfinished = tmp_path / "artifacts"
-    whole = np.array(extract(unfinished))
-    DAMAGES[damage](unfinished / name)
-    tried.append(name)
-    np.testing.assert_array_equal(extract(unfinished), whole)
-    np.testing.assert_array_equal(extract(unfinished), whole)
-    assert not (unfinished / "exploded").exists()
-
-
-def test_the_batches_of_another_extraction_are_not_used(extract, tmp_path: Path) -> None:
-    whole = np.array(extract(tmp_path / "train"))
-    shutil.copytree(tmp_path / "train", tmp_path / "val")
-    seals = (tmp_path / "val" / "seals").read_bytes()
-    (tmp_path / "val" / "rows").write_bytes(np.ones_like(whole).tobytes())
-    tried.append("batches")
-    np.testing.assert_array_equal(extract(tmp_path / "val"), whole)
-    assert (tmp_path / "val" / "seals").read_bytes() != seals

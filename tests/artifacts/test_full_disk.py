@@ -26,7 +26,7 @@ def isolated(folder: Path, command: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         ["unshare", "--map-root-user", "--mount", "sh", "-c", f"{MOUNT} && cd $PWD && {command}"],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": f"{PROJECT / 'notebooks'}:{PROJECT / 'tests'}"},
+        env=os.environ | {"PYTHONPATH": f"{PROJECT / 'notebooks'}:{Path(__file__).parent}"},
         capture_output=True,
         text=True,
     )
@@ -80,10 +80,11 @@ def extraction() -> None:
     from PIL import Image
 
     from retrieval.data.images import load_image
-    from retrieval.features.extraction import BATCH, extract
+    from retrieval.features import extraction
 
     for number in range(150):
         Image.new("RGB", (8, 8), (number, 0, 0)).save(f"{number:03}.bmp")
+    extraction.CHUNK = 64
     files, described = sorted(path.name for path in Path().glob("*.bmp")), []
     store = Store(Path("artifacts"), {})
 
@@ -94,7 +95,7 @@ def extraction() -> None:
     def make() -> np.ndarray:
         return store.make(
             FEATURES,
-            by=lambda path: extract(pixels, Path(), files, unfinished=path),
+            by=lambda path: extraction.extract(pixels, Path(), files, unfinished=path),
             settings={"size": 8},
         )
 
@@ -105,8 +106,7 @@ def extraction() -> None:
     described.clear()
     new = make()
     assert new.shape == (150, 192) and not any(verify(store.folder).values())
-    # The first image once more, to know how many dimensions there are.
-    assert len(described) == 150 - BATCH + 1
+    assert len(described) == 150 - 64
     np.testing.assert_array_equal(new[:, 0], np.arange(150))
     assert not Path("artifacts/unfinished").exists()
 

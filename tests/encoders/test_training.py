@@ -1,13 +1,16 @@
 """Training learns, keeps its best epoch, and goes on after an interruption without gap or repetition."""
 
+from dataclasses import asdict
 from functools import partial
 
 import keras
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
-from retrieval.encoders import training, triplets
+from retrieval.artifacts.store import Store
+from retrieval.encoders import checkpoints, training, triplets
 from retrieval.errors import RetrievalError
 
 RECIPE = training.Recipe(
@@ -34,7 +37,7 @@ def an_encoder() -> keras.Model:
     return keras.Sequential(layers)
 
 
-def photographs(seed: int, per_category: int = 12) -> training.Images:
+def noise(seed: int, per_category: int = 12) -> training.Images:
     """Noise, more or less of it in red, green or blue: three categories that can be learned."""
     rng = np.random.default_rng(seed)
     labels = np.arange(3).repeat(per_category)
@@ -43,15 +46,13 @@ def photographs(seed: int, per_category: int = 12) -> training.Images:
     return images.astype(np.uint8), np.array(["red", "green", "blue"])[labels]
 
 
-def fit(folder, **changes):
+def train(folder, **changes):
     recipe = training.Recipe(**vars(RECIPE) | changes)
-    return training.train(
-        an_encoder(), photographs(0), photographs(1), recipe, loss=LOSS, seed=0, folder=folder
-    )
+    return training.train(an_encoder(), noise(0), noise(1), recipe, loss=LOSS, seed=0, folder=folder)
 
 
 def test_it_learns(tmp_path):
-    _, history = fit(tmp_path, epochs=8, patience=8)
+    _, history = train(tmp_path, epochs=8, patience=8)
     assert history.epoch.tolist() == list(range(1, len(history) + 1))
     assert history.random.iloc[-1] < history.random.iloc[0]
     assert history.val_precision.max() > 0.6
@@ -65,14 +66,14 @@ def test_the_best_epoch_is_kept(tmp_path, monkeypatch):
         return [0.5, 0.9, 0.1, 0.9][len(weights) - 1]
 
     monkeypatch.setattr(training, "validation_precision", best_after_the_second)
-    encoder, history = fit(tmp_path, epochs=4, patience=4)
+    encoder, history = train(tmp_path, epochs=4, patience=4)
     assert history.kept.tolist() == [False, True, False, False]
     for got, second in zip(encoder.get_weights(), weights[1], strict=True):
         np.testing.assert_array_equal(got, second)
 
 
 def test_an_interrupted_training_goes_on_after_its_last_epoch(tmp_path):
-    _, whole = fit(tmp_path / "whole")
+    _, whole = train(tmp_path / "whole")
 
     def interrupt(history: pd.DataFrame) -> None:
         if len(history) == 2:
@@ -81,15 +82,15 @@ def test_an_interrupted_training_goes_on_after_its_last_epoch(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         training.train(
             an_encoder(),
-            photographs(0),
-            photographs(1),
+            noise(0),
+            noise(1),
             RECIPE,
             loss=LOSS,
             seed=0,
             folder=tmp_path / "part",
             on_epoch=interrupt,
         )
-    _, resumed = fit(tmp_path / "part")
+    _, resumed = train(tmp_path / "part")
     assert resumed.epoch.tolist() == [1, 2, 3]
     columns = ["loss", "random", "hardest", "val_precision"]
     np.testing.assert_allclose(resumed[columns], whole[columns], rtol=1e-3, atol=1e-4)
@@ -104,18 +105,18 @@ def test_a_checkpoint_without_its_history_is_not_taken_for_an_epoch(tmp_path, mo
         written.append(path)
         write_atomically(path, write)
 
-    write_atomically = training.write_atomically
-    fit(tmp_path, epochs=1)
-    monkeypatch.setattr(training, "write_atomically", full_disk)
+    write_atomically = checkpoints.write_atomically
+    train(tmp_path, epochs=1)
+    monkeypatch.setattr(checkpoints, "write_atomically", full_disk)
     with pytest.raises(RetrievalError, match="disk full"):
-        fit(tmp_path, epochs=2)
+        train(tmp_path, epochs=2)
     monkeypatch.undo()
-    _, history = fit(tmp_path, epochs=2)
+    _, history = train(tmp_path, epochs=2)
     assert history.epoch.tolist() == [1, 2]
 
 
 def test_training_stops_when_validation_no_longer_improves(tmp_path):
-    _, history = fit(tmp_path, epochs=30, patience=2, learning_rate=1e-9)
+    _, history = train(tmp_path, epochs=30, patience=2, learning_rate=1e-9)
     assert len(history) == 1 + int(history.val_precision.argmax()) + 2 < 30
 
 
@@ -136,3 +137,68 @@ def test_warming_up_takes_half_an_epoch_or_more_steps_where_that_is_short(steps:
     rates = [float(rate(step)) for step in range(20 * steps + 1)]
     assert np.argmax(rates) == warm_up and rates[warm_up] == pytest.approx(1)
     assert rates[0] == pytest.approx(0.1) and rates[-1] == pytest.approx(0.01)
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    store = Store(tmp_path / "artifacts", {"seed": 0, "epochs": None})
+    store.save("images.json", {"files": []})
+    for part, categories, groups in (("train", "aabb", [0, 1, 2, 3]), ("val", "abab", [9, 4, 9, 7])):
+        files = [f"{category}/{part}-{row}.png" for row, category in enumerate(categories)]
+        for row, file in enumerate(files):
+            (tmp_path / file).parent.mkdir(exist_ok=True)
+            Image.new("RGB", (8, 8), (10 * row, 0, 0)).save(tmp_path / file)
+        for name, values in (("file", files), ("category", categories), ("group", groups)):
+            store.save(f"{part}_index_{name}.json", dict(zip("0123", values, strict=True)))
+    return store
+
+
+def test_photographs_are_all_of_train_and_one_of_each_group_of_val(store, tmp_path):
+    (train_images, train_categories), (images, categories) = training.photographs(store, tmp_path, 4)
+    assert train_images.shape == (4, 4, 4, 3) and train_images.dtype == np.uint8
+    assert train_images[:, 0, 0, 0].tolist() == [0, 10, 20, 30] and train_categories.tolist() == list("aabb")
+    # The groups 4, 7 and 9, of which the first image is taken.
+    assert images[:, 0, 0, 0].tolist() == [10, 30, 0] and categories.tolist() == list("bba")
+
+
+def fit(store, recipe, shown, **options):
+    return training.fit(
+        store,
+        "siamese_cnn",
+        an_encoder,
+        photographs=lambda size: (noise(0), noise(1)),
+        recipe=recipe,
+        loss=LOSS,
+        show=lambda history: shown.append(len(history)),
+        **options,
+    )
+
+
+def test_fit_trains_once_and_records_what_was_trained(store):
+    shown, again = [], []
+    encoder, history = fit(store, RECIPE, shown)
+    assert shown == [1, 2, 3, 3] and history.epoch.tolist() == [1, 2, 3]
+    reused, same = fit(store, RECIPE, again)
+    assert again == [3] and same.equals(history)
+    np.testing.assert_array_equal(reused.get_weights()[0], encoder.get_weights()[0])
+    for name in ("siamese_cnn.keras", "siamese_cnn_history.csv"):
+        record = store.manifest()[name]
+        assert record["settings"] == {
+            "seed": 0,
+            "epochs": None,
+            "recipe": asdict(RECIPE),
+            "loss": {"margin": 0.2},
+        }
+        assert set(record["inputs"]) == set(training.PHOTOGRAPHS)
+
+
+def test_fit_in_stages_counts_epochs_through_and_saves_what_is_kept(store):
+    stages = [training.Recipe(**vars(RECIPE) | {"epochs": 2, "crop": crop}) for crop in (8, 12)]
+    shown = []
+    encoder, history = fit(
+        store, stages, shown, keep=lambda model: keras.Model(model.inputs, model.layers[1].output)
+    )
+    assert shown == [1, 2, 1, 2, 4] and history.epoch.tolist() == [1, 2, 3, 4]
+    assert history.kept.sum() == 2 and len(encoder.layers) == 3
+    settings = store.manifest()["siamese_cnn.keras"]["settings"]
+    assert settings["recipes"] == [asdict(stage) for stage in stages] and "recipe" not in settings

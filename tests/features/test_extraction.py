@@ -93,37 +93,66 @@ def test_embeddings_at_several_sizes_are_added_up_at_unit_length(folder):
     assert np.abs(at_16 - at_24).max() > 1e-3
 
 
-def test_an_interrupted_extraction_goes_on_where_it_stopped(folder, mean_colour, tmp_path):
-    files, described = names(folder), []
-    describe = extraction.to_features(mean_colour, size=32)
-    whole = extraction.extract(describe, folder, files, unfinished=tmp_path / "whole")
+@pytest.fixture
+def chunks_of_64(monkeypatch):
+    monkeypatch.setattr(extraction, "CHUNK", 64)
+
+
+def extracted_anew(folder, unfinished) -> tuple[np.ndarray, list[str]]:
+    """The red of every image as its features, and the images that had to be looked at."""
+    described = []
+
+    def red(path):
+        described.append(path.name)
+        return load_image(path, 8)[0, 0, :1].astype(np.float32)
+
+    return extraction.extract(red, folder, names(folder), unfinished=unfinished), sorted(described)
+
+
+def test_an_interrupted_extraction_goes_on_with_the_first_chunk_that_is_missing(
+    folder, mean_colour, tmp_path, chunks_of_64
+):
+    files = names(folder)
+    whole, described = extracted_anew(folder, tmp_path / "whole")
+    assert described == files
 
     def interrupted(path):
-        if path.name == files[extraction.BATCH]:
+        if path.name == files[100]:
             raise RetrievalError("interrupted")
-        return describe(path)
+        return load_image(path, 8)[0, 0, :1].astype(np.float32)
 
     with pytest.raises(RetrievalError, match="interrupted"):
         extraction.extract(interrupted, folder, files, unfinished=tmp_path / "part")
-    resumed = extraction.extract(
-        lambda path: described.append(path.name) or describe(path),
-        folder,
-        files,
-        unfinished=tmp_path / "part",
-    )
-    # The first image is described once more, to know how many dimensions there are.
-    assert sorted(described) == [files[0], *files[extraction.BATCH :]]
+    resumed, described = extracted_anew(folder, tmp_path / "part")
+    assert described == files[64:]
     np.testing.assert_array_equal(resumed, whole)
 
 
+@pytest.mark.parametrize("damage", ["truncated", "emptied", "a pickle", "a folder", "missing"])
+def test_a_damaged_chunk_alone_is_made_again(folder, tmp_path, chunks_of_64, damage):
+    whole, chunk = np.array(extracted_anew(folder, tmp_path)[0]), tmp_path / "0001.npy"
+    content = chunk.read_bytes()
+    chunk.unlink()
+    if damage == "a pickle":
+        np.save(chunk, np.array([[print]] * 64, dtype=object), allow_pickle=True)
+    elif damage == "a folder":
+        chunk.mkdir()
+    elif damage != "missing":
+        chunk.write_bytes(content[:100] if damage == "truncated" else b"")
+    repeated, described = extracted_anew(folder, tmp_path)
+    assert described == names(folder)[64:128]
+    np.testing.assert_array_equal(repeated, whole)
+
+
 def test_memory_does_not_grow_with_the_number_of_images(folder, tmp_path):
-    process, files, peaks = psutil.Process(), names(folder), []
+    process, files, peaks = psutil.Process(), names(folder) * 60, []
 
     def describe(path):
         peaks.append(process.memory_info().rss)
-        return np.full(50_000, float(path.stem), np.float32)
+        return np.full(10_000, float(path.stem), np.float32)
 
-    extracted = extraction.extract(describe, folder, files * 20, unfinished=tmp_path / "part")
-    # Two batches are in memory at a time, of 47.
-    assert extracted.nbytes == 600e6 and max(peaks) - peaks[0] < 250e6
-    assert extracted[-1, 0] == 149 and extracted.filename == tmp_path / "part" / "rows"
+    extracted = extraction.extract(describe, folder, files, unfinished=tmp_path / "part")
+    # One chunk is in memory at a time, of nine, or two while one is written.
+    assert extracted.nbytes == 360e6 and max(peaks) - peaks[0] < 120e6
+    assert extracted[-1, 0] == 149 and extracted.filename.parent == tmp_path / "part"
+    assert not extracted.flags.writeable

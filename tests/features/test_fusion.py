@@ -11,9 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval.evaluation.metrics import evaluate
 from retrieval.features import fusion, normalising
-from retrieval.search.neighbours import rank_blocks
 
 
 def features(*shape: int, seed: int = 0) -> np.ndarray:
@@ -32,28 +30,31 @@ def slow_unit(row: Sequence[float]) -> list[float]:
 
 def test_min_max_fills_the_unit_interval_as_a_whole() -> None:
     train = np.array([[-2.0, 0.0], [6.0, 2.0]], np.float32)
-    scaled = normalising.min_max(train, normalising.value_range(train))
-    np.testing.assert_allclose(scaled, [[0, 0.25], [1, 0.5]])  # a column alone does not reach 1
+    # A column alone does not reach 1.
+    np.testing.assert_allclose(normalising.min_max(train, like=train), [[0, 0.25], [1, 0.5]])
 
 
 @given(ROWS, ROWS.filter(lambda rows: np.ptp(rows) > 0.01))
 def test_other_parts_are_scaled_by_the_range_of_train(rows, train):
-    low, high = normalising.value_range(np.array(train))
-    assert (low, high) == (min(map(min, train)), max(map(max, train)))
-    scaled = normalising.min_max(np.array(rows), (low, high))
+    low, high = min(map(min, train)), max(map(max, train))
+    scaled = normalising.min_max(np.array(rows), like=np.array(train))
     assert scaled.dtype == np.float32
     np.testing.assert_allclose(scaled, [[(x - low) / (high - low) for x in row] for row in rows], rtol=1e-6)
 
 
 def test_min_max_keeps_the_order_of_distances() -> None:
     train, queries = features(50, 6), features(4, 6, seed=1)
-    scaled = [normalising.min_max(part, normalising.value_range(train)) for part in (train, queries)]
-    np.testing.assert_array_equal(next(rank_blocks(*scaled)), next(rank_blocks(train, queries)))
+    scaled = [normalising.min_max(part, like=train) for part in (train, queries)]
+
+    def ranking(train: np.ndarray, queries: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(queries[:, np.newaxis] - train, axis=2).argsort(axis=1)
+
+    np.testing.assert_array_equal(ranking(*scaled), ranking(train, queries))
 
 
 def test_constant_features_have_no_range() -> None:
     with pytest.raises(ValueError, match=r"^all features are 2\.5: there is no range"):
-        normalising.value_range(np.full((3, 2), 2.5))
+        normalising.min_max(features(2, 2), like=np.full((3, 2), 2.5))
 
 
 @given(ROWS)
@@ -111,28 +112,6 @@ def test_weighted_distances_are_the_weighted_mean_of_the_parts(seed, weight):
 def test_a_weight_outside_the_unit_interval_is_refused(weight: float) -> None:
     with pytest.raises(ValueError, match=rf"^weight={weight} is not in \[0, 1\]$"):
         fusion.weighted(features(2, 3), features(2, 3), weight)
-
-
-def test_weight_curve_measures_validation_against_train() -> None:
-    """The first encoder knows the category, the second only noise: the more of the first, the better."""
-    train_categories, val_categories = np.repeat(["ant", "bee"], 20), np.repeat(["ant", "bee"], 6)
-
-    def knowing(categories: np.ndarray) -> np.ndarray:
-        angle = np.where(categories == "ant", 0.2, 1.2) + np.linspace(-0.1, 0.1, len(categories))
-        return np.stack([np.cos(angle), np.sin(angle)], axis=1)
-
-    train = knowing(train_categories), features(40, 8)
-    val = knowing(val_categories), features(12, 8, seed=1)
-    curve = fusion.weight_curve(train, val, train_categories, val_categories, np.array([1.0, 0.0, 0.5]))
-    assert curve.columns.tolist() == ["weight", "accuracy", "map", "anmrr"]
-    assert curve.weight.tolist() == [1.0, 0.0, 0.5]
-    assert curve.iloc[0, 1:].tolist() == [1, 1, 0]
-    assert curve["map"][0] >= curve["map"][2] > curve["map"][1]
-
-    alone = evaluate(
-        rank_blocks(*map(normalising.l2_normalise, (train[1], val[1]))), train_categories, val_categories
-    )
-    assert curve.iloc[1, 1:].tolist() == pytest.approx([alone.accuracy, alone.map, alone.anmrr])
 
 
 def slow_best_weight(rows: list[tuple[float, float, float]]) -> float:

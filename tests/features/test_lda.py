@@ -1,4 +1,4 @@
-"""The discriminant projection: what it keeps, what it forgets, and Fisher's formula by another way."""
+"""LDA: what it keeps, what it forgets, and Fisher's formula by another way."""
 
 import numpy as np
 import pytest
@@ -21,9 +21,9 @@ def clusters(seed: int, noise: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
 
 def test_unit_rows_of_one_dimension_fewer_than_categories():
     features, categories = clusters(0)
-    projected = linear_discriminant(shrinkage=0.1).fit(features, categories).transform(features)
-    assert projected.shape == (120, 2)
-    np.testing.assert_allclose(np.linalg.norm(projected, axis=1), 1)
+    transformed = linear_discriminant(shrinkage=0.1).fit(features, categories).transform(features)
+    assert transformed.shape == (120, 2)
+    np.testing.assert_allclose(np.linalg.norm(transformed, axis=1), 1)
 
 
 def test_the_length_of_features_does_not_matter():
@@ -32,7 +32,7 @@ def test_the_length_of_features_does_not_matter():
     np.testing.assert_allclose(fitted.transform(3 * features), fitted.transform(features), atol=1e-5)
 
 
-def test_neighbours_are_better_where_noise_hid_the_categories():
+def test_neighbours_are_better_if_noise_hid_the_categories():
     features, categories = clusters(0)
     others, other_categories = clusters(1)
     fitted = linear_discriminant(shrinkage=0.1).fit(features, categories)
@@ -46,7 +46,7 @@ def test_neighbours_are_better_where_noise_hid_the_categories():
 
 
 @pytest.mark.parametrize("shrinkage", [0.05, 0.5])
-def test_distances_are_those_of_fishers_criterion(shrinkage):
+def test_distances_follow_fishers_criterion(shrinkage):
     """The directions are the eigenvectors of S_b v = lambda S_w v, scaled to v' S_w v = 1."""
     features, categories = clusters(0)
     unit = l2_normalise(features).astype(float)
@@ -58,9 +58,9 @@ def test_distances_are_those_of_fishers_criterion(shrinkage):
 
     within = sum(scatter(unit[categories == category]) for category in "abc") / 3
     vectors = scipy.linalg.eigh(scatter(unit) - within, within)[1][:, :-3:-1]
-    projected = linear_discriminant(shrinkage=shrinkage).fit(features, categories).transform(features)
+    transformed = linear_discriminant(shrinkage=shrinkage).fit(features, categories).transform(features)
     # The sign of a direction is arbitrary.
-    np.testing.assert_allclose(np.abs(projected), np.abs(l2_normalise(unit @ vectors)), atol=1e-3)
+    np.testing.assert_allclose(np.abs(transformed), np.abs(l2_normalise(unit @ vectors)), atol=1e-3)
 
 
 def test_neighbours_stay_neighbours_on_the_plane():

@@ -5,6 +5,7 @@ from functools import partial
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
 from retrieval.studies import short_trainings
@@ -20,7 +21,7 @@ def a_backbone() -> keras.Model:
 
 
 def photographs(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Two categories, of which one is lighter."""
+    """Two categories; one is lighter."""
     rng = np.random.default_rng(seed)
     labels = np.arange(2).repeat(8)
     return (rng.integers(0, 150, (16, 8, 8, 3)) + 80 * labels[:, None, None, None]).astype(np.uint8), labels
@@ -54,6 +55,7 @@ def test_a_trial_is_scored_with_validation_queries_against_train(tmp_path):
     assert score(unit_length=True).map != found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [{"mining": "hardest"}, {"margin": 1.0}, {"unit_length": False}, {"learning_rate": 1e-2}],
@@ -72,3 +74,21 @@ def test_every_setting_reaches_the_training(change, tmp_path):
 def test_epochs_are_trained(tmp_path):
     run(Trial(epochs=2), tmp_path)
     assert len(json.loads((tmp_path / "history.json").read_text())["epochs"]) == 2
+
+
+def a_query_table(precision: float) -> pd.DataFrame:
+    columns = {"precision_at_3": precision, "average_precision": precision / 2, "nmrr": 1 - precision}
+    return pd.DataFrame({"file": list("abcd"), "group": range(4), **columns})
+
+
+def test_a_verdict_is_given_only_if_the_seeds_agree():
+    base = [a_query_table(0.5)] * 3
+    better = [a_query_table(precision) for precision in (0.6, 0.7, 0.8)]
+    agreed = short_trainings.over_seeds(better, base, seed=0)
+    assert agreed.verdict.tolist() == ["better"] * 3
+    expected = [[0.7, 0.2, 0.1, 0.3], [0.35, 0.1, 0.05, 0.15], [0.3, -0.2, -0.3, -0.1]]
+    np.testing.assert_allclose(agreed[["value", "difference", "low", "high"]], expected)
+    torn = short_trainings.over_seeds([*better[:2], a_query_table(0.5)], base, seed=0)
+    assert torn.verdict.tolist() == [short_trainings.DISAGREE] * 3
+    same = short_trainings.over_seeds(base, base, seed=0)
+    assert same.verdict.tolist() == ["no difference"] * 3

@@ -1,4 +1,4 @@
-"""Batches of P categories x K images, and how an image is varied each time that it is used."""
+"""Batches of P categories x K images, and the random variation of every image each time it is used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def draw_batch(labels: np.ndarray, categories: int, images: int, rng: np.random.
 
     Args:
         labels: the category of every image, `[n]`.
-        categories: P; all categories are taken where there are no more.
+        categories: P; all categories are taken if there are no more.
         images: K; a category with fewer is drawn from with replacement.
         rng: decides the draw.
 
@@ -47,7 +47,7 @@ def draw_colours(n: int, strength: float, rng: np.random.Generator) -> np.ndarra
 
 
 def vary(images: tf.Tensor, crops: tf.Tensor, colours: tf.Tensor, size: int) -> tf.Tensor:
-    """Cropped, resized and coloured anew.
+    """The images with other crops, sizes and colours.
 
     Args:
         images: `[n, h, w, 3]` in [-1, 1].

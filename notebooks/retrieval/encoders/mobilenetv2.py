@@ -1,4 +1,4 @@
-"""The MobileNetV2 backbone: its weights, its input, its features, and what it is converted to for speed."""
+"""The MobileNetV2 backbone: its input, its weights and its features."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def preprocess(images: np.ndarray | tf.Tensor) -> tf.Tensor:
     """MobileNetV2's input, float32 in [-1, 1], from uint8 pixels.
 
     Raises:
-        ValueError: the pixels are not uint8; scaling twice would give useless features silently.
+        ValueError: the pixels are not uint8; scaling them twice would silently give useless features.
     """
     if images.dtype != np.uint8:
         raise ValueError(f"pixels are {images.dtype}, not uint8")

@@ -1,10 +1,9 @@
 """Proxies: one learned point on the unit sphere per category, in place of positives and negatives.
 
-An image is pulled towards the proxy of its category and away from all others. Where a triplet compares
-an anchor with one positive and one negative of the batch, it is compared here with every category in
-every step, and there is nothing to mine (Movshovitz-Attias et al., "No Fuss Distance Metric Learning
-using Proxies", ICCV 2017; Zhai and Wu, "Classification is a Strong Baseline for Deep Metric Learning",
-BMVC 2019).
+An image is pulled towards the proxy of its category and away from all others. A triplet compares an anchor
+with one positive and one negative of the batch; here every step compares it with every category, and there
+is nothing to mine (Movshovitz-Attias et al., "No Fuss Distance Metric Learning using Proxies", ICCV 2017;
+Zhai and Wu, "Classification is a Strong Baseline for Deep Metric Learning", BMVC 2019).
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ import numpy as np
 from retrieval.encoders.tensorflow_quiet import keras, tf
 from retrieval.features.normalising import l2_normalise
 
-# The length at which proxies are kept. Adam's steps are as long as the learning rate says, whatever they
-# change: so short, proxies turn ten times as fast as unit vectors would, since they have farther to go
-# than the pretrained encoder.
+# The length at which proxies are kept. Adam takes steps of about the learning rate, whatever the size of the
+# weight. A proxy of length 0.1 therefore turns ten times as fast as a unit vector. Proxies need this: they
+# start farther from their goal than the pretrained encoder.
 PROXY_LENGTH = 0.1
 
 
@@ -24,7 +23,7 @@ def with_proxies(encoder: keras.Model, proxies: np.ndarray) -> keras.Model:
     """An encoder followed by the cosines between its embedding and every proxy.
 
     Args:
-        encoder: images to embeddings `[n, dim]`; the first layer of what is returned.
+        encoder: images to embeddings `[n, dim]`.
         proxies: where they start, `[n_categories, dim]`, of any length. They are trained with the encoder.
 
     Returns:
@@ -38,11 +37,16 @@ def with_proxies(encoder: keras.Model, proxies: np.ndarray) -> keras.Model:
     return model
 
 
+def without_proxies(model: keras.Model) -> keras.Model:
+    """The encoder that `with_proxies` was given: in use, images are compared with images."""
+    return model.layers[0]
+
+
 def category_means(features: np.ndarray, categories: np.ndarray) -> np.ndarray:
     """Where proxies start: the mean direction of each category, in sorted order, `[n_categories, dim]`.
 
-    Random proxies would first drag the features of a pretrained encoder through wrong directions, and
-    so spoil what it knows (Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform
+    Random proxies would first drag the features of a pretrained encoder in wrong directions, and spoil what
+    it knows (Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform
     Out-of-Distribution", ICLR 2022).
 
     Args:
@@ -66,7 +70,7 @@ def normalised_softmax(
         cosines: to every proxy, `[n, n_categories]`.
         labels: integers `[n]`.
         scale: inverse temperature; cosines alone, between -1 and 1, could never make softmax certain.
-        smoothing: share in [0, 1) of a target that is spread over all categories (Szegedy et al.,
+        smoothing: share in [0, 1) of every target that is spread over all categories (Szegedy et al.,
             "Rethinking the Inception Architecture for Computer Vision", CVPR 2016).
 
     Returns:

@@ -1,7 +1,7 @@
 """The two Siamese encoders: MobileNetV2 fine-tuned as a whole, and a small CNN from scratch.
 
-A Siamese encoder maps an image to an embedding f on the unit sphere; the distance between two
-embeddings is meant to tell whether two images show the same category.
+A Siamese encoder maps an image to an embedding f on the unit sphere. The distance between two embeddings
+should tell whether two images show the same category.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from retrieval.features.normalising import l2_normalise
 
 layers = keras.layers
 
-# Keras builds MobileNetV2 with 0.999. In the few hundred steps of a fine-tuning the moving
-# statistics would stay those of ImageNet while the weights move on, and the features, which are
-# taken in inference mode, would be useless.
+# Keras builds MobileNetV2 with 0.999. A fine-tuning of a few hundred steps would change the weights while
+# the moving statistics stay at ImageNet's. Features are extracted in inference mode, which uses these
+# statistics, and would be useless.
 BATCH_NORMALISATION_MOMENTUM = 0.9
 
 
 def siamese_cnn(*, seed: int) -> keras.Model:
     """The small CNN, 403,968 parameters: images `[n, h, w, 3]` in [-1, 1] to `[n, 128]`.
 
-    It pools globally and so accepts any size; 224 x 224 is that of the original work. `seed` decides
-    the initial weights.
+    It pools globally, so it accepts any size; the original work used 224 x 224. `seed` decides the initial
+    weights.
     """
     keras.utils.set_random_seed(seed)
     return keras.Sequential(
@@ -46,45 +46,37 @@ def siamese_cnn(*, seed: int) -> keras.Model:
     )
 
 
-def siamese_mobilenetv2(
-    backbone: keras.Model, *, momentum: float = BATCH_NORMALISATION_MOMENTUM
-) -> keras.Model:
-    """A MobileNetV2 made ready for fine-tuning as a whole: nothing frozen, no layer added.
-
-    The backbone is changed in place: only the momentum of its batch normalisation.
-    """
-    for layer in backbone.layers:
-        if isinstance(layer, layers.BatchNormalization):
-            layer.momentum = momentum
-    return backbone
-
-
-def freeze_batch_normalisation(backbone: keras.Model) -> keras.Model:
-    """A backbone whose batch normalisation stays as it was trained: statistics, scale and shift.
-
-    The network is then the same in training and in use, whatever the momentum, batches too small for
-    statistics of their own do no harm, and a step takes about half the time. Changed in place.
-    """
-    for layer in backbone.layers:
-        if isinstance(layer, layers.BatchNormalization):
-            layer.trainable = False
-    return backbone
-
-
-def interpolate_weights(start: keras.Model, end: keras.Model) -> keras.Model:
-    """A new encoder with the mean of the weights before and after a fine-tuning.
-
-    It keeps more of what the pretrained encoder knew about anything else than it was tuned on (Wortsman
-    et al., "Robust fine-tuning of zero-shot models", CVPR 2022, with their alpha of 0.5). Batch
-    normalisation must have been frozen: statistics have no meaningful mean.
+def set_batch_normalisation(backbone: keras.Model, momentum: float | None) -> keras.Model:
+    """The same backbone, its batch normalisation made ready for fine-tuning; nothing else changes.
 
     Args:
-        start: the encoder as it was.
-        end: the same architecture after training.
+        backbone: changed in place.
+        momentum: of the moving statistics, in [0, 1]. None freezes batch normalisation as it is: statistics,
+            scale and shift. The network is then the same in training and in use, batches too small for
+            statistics of their own do no harm, and a step takes about half the time.
+    """
+    for layer in backbone.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.trainable = momentum is not None
+            layer.momentum = layer.momentum if momentum is None else momentum
+    return backbone
+
+
+def interpolate_weights(start: keras.Model, end: keras.Model, *, share: float = 0.5) -> keras.Model:
+    """A new encoder with weights between the pretrained and the fine-tuned ones (weight interpolation).
+
+    It keeps more of what the pretrained encoder knew about everything that it was not tuned on (Wortsman
+    et al., "Robust fine-tuning of zero-shot models", CVPR 2022; `share` is their alpha). Batch
+    normalisation must have been frozen: moving statistics have no meaningful mean.
+
+    Args:
+        start: the pretrained encoder.
+        end: the same architecture after fine-tuning.
+        share: of the fine-tuned weights, in [0, 1].
     """
     encoder = keras.models.clone_model(start)
     pairs = zip(start.get_weights(), end.get_weights(), strict=True)
-    encoder.set_weights([(before + after) / 2 for before, after in pairs])
+    encoder.set_weights([(1 - share) * before + share * after for before, after in pairs])
     return encoder
 
 

@@ -1,31 +1,33 @@
-"""Training an encoder, with checkpoints that an interrupted training goes on from."""
+"""Training an encoder, with checkpoints from which an interrupted training goes on."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
 import numpy as np
 import pandas as pd
 
+from retrieval.artifacts.store import Store
+from retrieval.data.images import load_images
 from retrieval.encoders.batches import draw_batch, draw_colours, draw_crops, vary
+from retrieval.encoders.checkpoints import History, best_epoch, resume, save_epoch, weights_file
 from retrieval.encoders.mobilenetv2 import preprocess
 from retrieval.encoders.siamese import embed
 from retrieval.encoders.tensorflow_quiet import keras, tf
 from retrieval.evaluation.metrics import precision_at
-from retrieval.files import json_sha256, remove, sha256, write_atomically
 from retrieval.progress import bar
 from retrieval.search.neighbours import nearest
 
+# uint8 images [n, size, size, 3] and their categories [n].
 Images = tuple[np.ndarray, np.ndarray]
-History = list[dict[str, float]]
-# Of a batch: the outputs of the model, float32 [n, dim], and the labels, integers [n], to scalars by
-# name, of which "loss" is minimised and the others are kept in the history.
+# From a batch's outputs of the model, float32 [n, dim], and its labels, integers [n], to scalars by name.
+# "loss" is minimised, the others are kept in the history.
 Loss = Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
+PHOTOGRAPHS = ("train_index_file.json", "val_index_file.json", "val_index_group.json", "images.json")
 COLOURS = 0.2  # by how much brightness, contrast and saturation vary
 WARM_UP = 32  # the fewest steps, unless that is more than half of them all
 NEXT_TO_NOTHING = 1.5  # times the precision of chance
@@ -36,13 +38,13 @@ class Recipe:
     """How an encoder is trained.
 
     Attributes:
-        size: pixels on a side of the pictures it is trained and validated on.
-        crop: pixels on a side of the crops that it sees in training.
-        least_area: the smallest share of a picture that a crop shows, in (0, 1].
+        size: pixels on a side of the images for training and validation.
+        crop: pixels on a side of the crops that the encoder sees in training.
+        least_area: the smallest share of an image that a crop shows, in (0, 1].
         categories: P, how many categories a batch holds.
         images: K, how many images of each.
         learning_rate: Adam's highest, after warming up and before the cosine decay.
-        epochs: the most that are trained; one sees about as many images as the train set has.
+        epochs: the most epochs. In one epoch the encoder sees about as many images as the train part has.
         patience: epochs without a better validation precision before training stops.
     """
 
@@ -54,6 +56,91 @@ class Recipe:
     learning_rate: float
     epochs: int
     patience: int
+
+
+def one_of_each(groups: np.ndarray) -> np.ndarray:
+    """Positions of one image of each group of duplicates, in the order of the groups' numbers.
+
+    Every validation image is a query among the others; a copy would be too easy to find.
+
+    >>> one_of_each(np.array([7, 2, 7, 3])).tolist()
+    [1, 3, 0]
+    """
+    return np.unique(groups, return_index=True)[1]
+
+
+def photographs(store: Store, root: Path, size: int) -> tuple[Images, Images]:
+    """The images of train, and one of each group of duplicates of val, in memory, with their categories.
+
+    Args:
+        store: of the index maps.
+        root: folder of the data set.
+        size: pixels on a side.
+
+    Raises:
+        RetrievalError: an index map cannot be used, or an image cannot be read.
+    """
+    once = one_of_each(store.groups("val"))
+    val = np.array(store.files("val"))[once].tolist()
+    return (
+        (load_images(root, list(store.files("train")), size), store.categories("train")),
+        (load_images(root, val, size), store.categories("val")[once]),
+    )
+
+
+def fit(
+    store: Store,
+    name: str,
+    build: Callable[[], keras.Model],
+    *,
+    photographs: Callable[[int], tuple[Images, Images]],
+    recipe: Recipe | Sequence[Recipe],
+    loss: partial[dict[str, tf.Tensor]],
+    needs: Sequence[str] = (),
+    keep: Callable[[keras.Model], keras.Model] = lambda model: model,
+    show: Callable[[pd.DataFrame], None] = lambda history: None,
+) -> tuple[keras.Model, pd.DataFrame]:
+    """A trained encoder and its history: the artifacts `<name>.keras` and `<name>_history.csv`.
+
+    They are loaded if they are valid, else the encoder is built and trained with the seed of the store's
+    settings.
+
+    Args:
+        store: of the artifacts.
+        name: of the encoder.
+        build: makes the encoder to train.
+        photographs: from pixels on a side to the images of train and val.
+        recipe: one, or one for each stage; every stage goes on with what the one before has learned.
+        loss: a loss with its settings as keywords, which are recorded.
+        needs: the artifacts that the encoder is built from, beside the photographs.
+        keep: what is saved of the trained model.
+        show: is given the history after every epoch (of the current stage) and at the end (of all stages).
+
+    Returns:
+        What `keep` gave, and the history as `train` gives it, its epochs counted through all stages.
+
+    Raises:
+        RetrievalError: as `Store.make`.
+    """
+    several = not isinstance(recipe, Recipe)
+    stages = list(recipe) if several else [recipe]
+    recipes = {"recipes": list(map(asdict, stages))} if several else {"recipe": asdict(recipe)}
+    settings = {key: store.settings[key] for key in ("seed", "epochs")} | recipes | {"loss": loss.keywords}
+
+    def by(folder: Path) -> tuple[keras.Model, pd.DataFrame]:
+        model, histories = build(), []
+        for stage in stages:
+            checkpoints = folder / f"{stage.crop}" if several else folder
+            options = {"loss": loss, "seed": settings["seed"], "folder": checkpoints, "on_epoch": show}
+            model, history = train(model, *photographs(stage.size), stage, **options)
+            histories.append(history)
+        history = pd.concat(histories, ignore_index=True)
+        return keep(model), history.assign(epoch=history.index + 1)
+
+    names, needs = (f"{name}.keras", f"{name}_history.csv"), [*PHOTOGRAPHS, *needs]
+    encoder, history = store.make(*names, by=by, needs=needs, settings=settings)
+    show(history)
+    return encoder, history
 
 
 def train(
@@ -76,8 +163,8 @@ def train(
         recipe: what is learned from, and how fast.
         loss: what is minimised. Labels are the positions of the categories in sorted order.
         seed: of the batches and crops.
-        folder: of the checkpoints; a training that finds some there, undamaged and written under the
-            same name, goes on after their last epoch. Anything else there is deleted.
+        folder: of the checkpoints. If it holds undamaged ones that were written under the same name,
+            training goes on after their last epoch. Anything else there is deleted.
         on_epoch: is given the history after every epoch.
 
     Returns:
@@ -88,32 +175,27 @@ def train(
     Raises:
         RetrievalError: a checkpoint cannot be written.
     """
-    images, categories = train_set
-    labels = np.unique(categories, return_inverse=True)[1]
+    labels = np.unique(train_set[1], return_inverse=True)[1]
     batch = min(recipe.categories, labels.max() + 1) * recipe.images
     steps = max(1, len(labels) // batch)
     encoder.compile(keras.optimizers.Adam(_learning_rate(recipe, steps)))
     encoder.optimizer.build(encoder.trainable_variables)
-    history, step = _resume(encoder, folder), training_step(encoder, loss, recipe.crop)
+    history, step = resume(encoder, folder), training_step(encoder, loss, recipe.crop)
     with bar(total=recipe.epochs * steps, initial=len(history) * steps, unit="batch") as progress:
         while len(history) < recipe.epochs and not _has_stalled(history, recipe.patience):
             progress.set_description(f"epoch {len(history) + 1} of {recipe.epochs}", refresh=False)
             started, rng, batches = monotonic(), np.random.default_rng([seed, len(history)]), []
             for _ in range(steps):
-                rows = draw_batch(labels, recipe.categories, recipe.images, rng)
-                crops = draw_crops(len(rows), recipe.least_area, rng)
-                colours = draw_colours(len(rows), COLOURS, rng)
-                batches.append(step(images[rows], labels[rows], crops, colours))
+                batches.append(step(*_draw(train_set[0], labels, recipe, rng)))
                 progress.update()
             row = {key: float(np.mean([batch[key] for batch in batches])) for key in batches[0]}
             row["val_precision"] = validation_precision(encoder, *val_set)
             history.append({"epoch": len(history) + 1, **row, "seconds": round(monotonic() - started, 1)})
-            _checkpoint(encoder, history, folder)
+            save_epoch(encoder, history, folder)
             progress.set_postfix(val_precision=f"{row['val_precision']:.3f}", refresh=False)
             on_epoch(_table(history))
-        # What stopped early is done.
-        progress.total = progress.n
-    encoder.load_weights(_weights(folder, _best_epoch(history)))
+        progress.total = progress.n  # training that stopped early is done
+    encoder.load_weights(weights_file(folder, best_epoch(history)))
     return encoder, _table(history)
 
 
@@ -157,7 +239,7 @@ def describe(history: pd.DataFrame, *, chance: float) -> str:
 def validation_precision(encoder: keras.Model, images: np.ndarray, categories: np.ndarray) -> float:
     """Precision@3 in [0, 1] of every image `[n, size, size, 3]` queried against all the others.
 
-    Of fewer than four images, all others count.
+    With fewer than four images, all the others count.
     """
     embeddings = embed(encoder, images)
     k = min(3, len(images) - 1)
@@ -165,12 +247,21 @@ def validation_precision(encoder: keras.Model, images: np.ndarray, categories: n
     return float(precision_at(categories[positions] == categories[:, None], k).mean())
 
 
+def _draw(
+    images: np.ndarray, labels: np.ndarray, recipe: Recipe, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """A batch for `training_step`: images, labels, crops and colours."""
+    rows = draw_batch(labels, recipe.categories, recipe.images, rng)
+    crops = draw_crops(len(rows), recipe.least_area, rng)
+    return images[rows], labels[rows], crops, draw_colours(len(rows), COLOURS, rng)
+
+
 def _learning_rate(recipe: Recipe, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
     """Linear warm-up, then half a cosine down to nearly nothing.
 
-    Warming up takes half an epoch, `WARM_UP` steps at least, and half of all steps at most. Of few images,
-    half an epoch is a step or two, and a triplet training from scratch that starts at its full rate draws
-    all embeddings together in one point.
+    Warming up takes half an epoch, `WARM_UP` steps at least, and half of all steps at most. With few images,
+    half an epoch is only one or two steps. Without a longer warm-up, triplet training from scratch
+    collapses: all embeddings end in one point.
     """
     total = steps * recipe.epochs
     warm_up = max(1, min(max(steps // 2, WARM_UP), total // 2))
@@ -185,54 +276,8 @@ def _learning_rate(recipe: Recipe, steps: int) -> keras.optimizers.schedules.Lea
 
 def _table(history: History) -> pd.DataFrame:
     table = pd.DataFrame(history)
-    return table.assign(kept=table.epoch == _best_epoch(history))
+    return table.assign(kept=table.epoch == best_epoch(history))
 
 
 def _has_stalled(history: History, patience: int) -> bool:
-    return bool(history) and len(history) - _best_epoch(history) >= patience
-
-
-def _best_epoch(history: History) -> int:
-    return 1 + int(np.argmax([row["val_precision"] for row in history]))
-
-
-def _checkpoint(encoder: keras.Model, history: History, folder: Path) -> None:
-    """Saves the epoch that just ended, and keeps the best one.
-
-    The history is written after the weights that it speaks of, and those of older epochs are only
-    deleted then: a training killed in between goes on from the epoch before. It holds their hashes
-    and its own.
-    """
-    write_atomically(_weights(folder, len(history)), encoder.save_weights)
-    kept = {_weights(folder, epoch) for epoch in (len(history), _best_epoch(history))}
-    state = {"epochs": history, "weights": {file.name: sha256(file) for file in kept}}
-    text = json.dumps(state | {"sha256": json_sha256([folder.name, state])}, indent=1)
-    write_atomically(folder / "history.json", lambda file: file.write_text(text, "utf-8"))
-    for file in set(folder.glob("*.weights.h5")) - kept:
-        file.unlink()
-
-
-def _resume(encoder: keras.Model, folder: Path) -> History:
-    """Loads the weights and the optimiser's state of the last finished epoch, if there is one."""
-    history = _read_history(folder)
-    if history:
-        encoder.load_weights(_weights(folder, len(history)))
-        print(f"resumed after epoch {len(history)}")
-    else:
-        remove(folder)
-    return history
-
-
-def _read_history(folder: Path) -> History:
-    """The finished epochs whose checkpoints are as they were written; none if anything is damaged."""
-    with suppress(AttributeError, KeyError, OSError, TypeError, ValueError):
-        state = json.loads((folder / "history.json").read_text("utf-8"))
-        seal, weights = state.pop("sha256"), state["weights"]
-        intact = all(sha256(folder / name) == digest for name, digest in weights.items())
-        if intact and seal == json_sha256([folder.name, state]):
-            return state["epochs"]
-    return []
-
-
-def _weights(folder: Path, epoch: int) -> Path:
-    return folder / f"{epoch}.weights.h5"
+    return bool(history) and len(history) - best_epoch(history) >= patience

@@ -1,12 +1,12 @@
 """Triplets of an anchor a, a positive p of its category and a negative n of another one.
 
-An encoder f satisfies the triplet condition where
+An encoder f satisfies the triplet condition if
 
     ||f(a) - f(p)||^2 + margin < ||f(a) - f(n)||^2
 
 (Schroff, Kalenichenko and Philbin, "FaceNet", CVPR 2015). Only a triplet that violates it has a
-gradient. A batch of P categories x K images holds many triplets, out of which those are mined that
-still teach something (Hermans, Beyer and Leibe, "In Defense of the Triplet Loss", 2017).
+gradient. A batch of P categories x K images holds many triplets. Mining picks those that still teach
+something (Hermans, Beyer and Leibe, "In Defense of the Triplet Loss", 2017).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from retrieval.encoders.tensorflow_quiet import tf
 
 
 def squared_distances(embeddings: tf.Tensor) -> tf.Tensor:
-    """Squared Euclidean distances `[n, n]` between embeddings `[n, dim]`; of unit ones in [0, 4]."""
+    """Squared Euclidean distances `[n, n]` between embeddings `[n, dim]`; in [0, 4] at unit length."""
     lengths = tf.reduce_sum(embeddings**2, axis=1)
     products = tf.matmul(embeddings, embeddings, transpose_b=True)
     return tf.maximum(lengths[:, None] + lengths[None, :] - 2.0 * products, 0.0)
@@ -32,7 +32,7 @@ def valid_triplets(labels: tf.Tensor) -> tf.Tensor:
 
 
 def excess(distances: tf.Tensor, margin: float) -> tf.Tensor:
-    """d(a, p) - d(a, n) + margin of every (a, p, n), `[n, n, n]`; positive where it violates."""
+    """d(a, p) - d(a, n) + margin of every (a, p, n), `[n, n, n]`; positive if it violates."""
     return distances[:, :, None] - distances[:, None, :] + margin
 
 
@@ -97,7 +97,7 @@ def hinge(
 
 
 def mean_hinge(distances: tf.Tensor, triplets: tf.Tensor, margin: float) -> tf.Tensor:
-    """Mean of max(0, d(a, p) - d(a, n) + margin) over triplets `[t, 3]`; 0 where there are none."""
+    """Mean of max(0, d(a, p) - d(a, n) + margin) over triplets `[t, 3]`; 0 if there are none."""
     to_positive = tf.gather_nd(distances, triplets[:, :2])
     to_negative = tf.gather_nd(distances, tf.gather(triplets, [0, 2], axis=1))
     losses = tf.nn.relu(to_positive - to_negative + margin)
@@ -108,8 +108,8 @@ def violating_shares(distances: tf.Tensor, labels: tf.Tensor, margin: float) -> 
     """The share of a batch's triplets, in [0, 1], that violate the condition.
 
     Returns:
-        "random": among all valid triplets, what drawing one at random would find;
-        "hardest": among those of batch-hard mining.
+        "random": among all valid triplets, as if one were drawn at random;
+        "hardest": among the triplets of batch-hard mining.
     """
     violating = tf.shape(mine_violating(distances, labels, margin))[0]
     valid = tf.math.count_nonzero(valid_triplets(labels), dtype=tf.int32)

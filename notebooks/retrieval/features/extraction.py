@@ -1,15 +1,12 @@
-"""From image files to a file of features: every core at work, and nothing lost by an interruption.
-
-Each thread decodes an image and runs the encoder on it, then takes the next. Features go to the disk batch
-by batch, so that memory does not grow with the number of images.
-"""
+"""From image files to a file of features: all cores work, and an interruption costs seconds of work."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,37 +15,37 @@ from PIL import Image
 from retrieval.data.images import load_image
 from retrieval.features.litert import load_encoder
 from retrieval.features.normalising import l2_normalise
-from retrieval.files import remove, writing
+from retrieval.files import remove, write_atomically
 from retrieval.progress import bar
 
 SIZE = 224  # pixels on a side, as MobileNetV2 was trained
-BATCH = 64
-SEAL = 32  # bytes of a SHA-256
+BATCH = 64  # images that are embedded at a time elsewhere
+CHUNK = 1024  # images whose features are kept as one file until all are extracted
 
 Describe = Callable[[Path | bytes], np.ndarray]
 
 
 def to_features(model: bytes, *, size: int = SIZE) -> Describe:
-    """A function from an image file, or what was in one, to what an encoder says of it, float32 `[dim]`.
+    """A function from an image (its file, or the file's content) to its features, float32 `[dim]`.
 
     Args:
-        model: as `features.convert` gives it.
-        size: pixels on a side to which images are resized, by nearest neighbour as in the original work.
+        model: as `conversion.convert` gives it.
+        size: pixels on a side. Images are resized to it by nearest neighbour, as in the original work.
     """
     encode = load_encoder(model, size)
     return lambda source: encode(load_image(source, size))
 
 
 def to_embedding(model: bytes, *, sizes: Sequence[int]) -> Describe:
-    """A function from an image file, or what was in one, to its embedding, float32 `[dim]`, of unit length.
+    """A function from an image (its file, or the file's content) to its unit embedding, float32 `[dim]`.
 
-    The picture is resized smoothly, as in training: on pixels picked by nearest neighbour, a fine-tuned
-    encoder would meet jagged edges that it has never seen. An encoder that pools globally sees other
-    details at every size; the embeddings at several are added up (Gordo et al., "End-to-end Learning of
-    Deep Visual Representations for Image Retrieval", IJCV 2017).
+    Images are resized bilinearly, as in training: nearest neighbour leaves jagged edges, which a fine-tuned
+    encoder has never seen. An encoder with global pooling sees other details at every size, so the unit
+    embeddings at all sizes are added (Gordo et al., "End-to-end Learning of Deep Visual Representations for
+    Image Retrieval", IJCV 2017).
 
     Args:
-        model: as `features.convert` gives it.
+        model: as `conversion.convert` gives it.
         sizes: pixels on a side.
     """
     encoders = {size: load_encoder(model, size) for size in sizes}
@@ -65,64 +62,52 @@ def extract(describe: Describe, root: Path, files: Sequence[str], *, unfinished:
     """The features of every image, float32 `[n_images, dim]`, in the order of `files`.
 
     Args:
-        describe: from an image file to its features; called by several threads.
+        describe: from an image file to its features, float32 `[dim]`; several threads call it.
         root: folder that `files` are relative to.
         files: at least one.
-        unfinished: a folder for finished batches. An extraction that is repeated under the same name
-            goes on where it stopped, with the same bits.
+        unfinished: a folder for this extraction alone. It holds a file for every 1,024 images; an
+            extraction that is repeated makes only those that are missing or cannot be read.
 
     Returns:
-        An array that stays on the disk, in `unfinished`, and is read from there.
+        A read-only array that stays on the disk, in `unfinished`: memory does not grow with the number of
+        images.
 
     Raises:
         RetrievalError: an image cannot be read, or the disk is full.
     """
-    paths = [root / file for file in files]
-    dim = len(describe(paths[0]))
-    rows, seals = unfinished / "rows", unfinished / "seals"
-    done = _resume(rows, seals, dim)
-    with bar(total=len(paths), initial=done, desc="extracting", unit="image") as progress:
-        for number, batch in enumerate(_batches(describe, paths[done:]), done // BATCH):
-            content = batch.tobytes()
-            with writing(unfinished):
-                _append(rows, content)
-                _append(seals, _seal(unfinished, number, content))
-            progress.update(len(batch))
-    return np.memmap(rows, np.float32, "r", shape=(len(paths), dim))
+    chunks = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool, bar(total=len(files), unit="image") as progress:
+        for start in range(0, len(files), CHUNK):
+            paths = [root / file for file in files[start : start + CHUNK]]
+            chunk = unfinished / f"{len(chunks):04}.npy"
+            if _holds(chunk, len(paths)):
+                progress.update(len(paths))
+            else:
+                rows = []
+                for features in pool.map(describe, paths):
+                    rows.append(features)
+                    progress.update()
+                remove(chunk)
+                write_atomically(chunk, partial(_write, shape=(len(rows), len(rows[0])), parts=rows))
+            chunks.append(chunk)
+    dim = np.load(chunks[0], mmap_mode="r").shape[1]
+    whole, parts = unfinished / "whole.npy", (np.load(chunk) for chunk in chunks)
+    write_atomically(whole, partial(_write, shape=(len(files), dim), parts=parts))
+    return np.load(whole, mmap_mode="r")
 
 
-def _batches(describe: Describe, paths: Sequence[Path]) -> Iterator[np.ndarray]:
-    """Features, float32 `[<= BATCH, dim]`; the threads are given the next batch while one is awaited."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        waiting = [pool.submit(describe, path) for path in paths[:BATCH]]
-        for following in range(BATCH, len(paths) + BATCH, BATCH):
-            current = waiting
-            waiting = [pool.submit(describe, path) for path in paths[following : following + BATCH]]
-            yield np.stack([features.result() for features in current])
+def _holds(chunk: Path, count: int) -> bool:
+    """Whether a chunk of that many rows can be read; whatever is wrong with it, it is made again."""
+    with suppress(Exception):
+        rows = np.load(chunk, allow_pickle=False)
+        return rows.dtype == np.float32 and rows.ndim == 2 and len(rows) == count
+    return False
 
 
-def _resume(rows: Path, seals: Path, dim: int) -> int:
-    """How many rows were finished; cuts off what follows the last batch that is as it was written."""
-    folder, size, done = rows.parent, BATCH * dim * 4, 0
-    with writing(folder):
-        if not (rows.is_file() and seals.is_file()):
-            remove(folder)
-            folder.mkdir(parents=True)
-            return 0
-        with rows.open("rb+") as content, seals.open("rb+") as sealed:
-            while (batch := content.read(size)) and sealed.read(SEAL) == _seal(folder, done, batch):
-                done += 1
-            end = min(done * size, content.seek(0, os.SEEK_END))
-            content.truncate(end)
-            sealed.truncate(done * SEAL)
-    return end // (dim * 4)
-
-
-def _append(path: Path, content: bytes) -> None:
-    with path.open("ab") as file:
-        file.write(content)
-
-
-def _seal(folder: Path, number: int, content: bytes) -> bytes:
-    """SHA-256 of a batch, its number and the extraction that it belongs to."""
-    return hashlib.sha256(f"{folder.name} {number} ".encode() + content).digest()
+def _write(path: Path, *, shape: tuple[int, int], parts: Iterable[np.ndarray]) -> None:
+    """Writes an `.npy` part by part. On a full disk this fails, and a memory map would end the process."""
+    with path.open("wb") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for part in parts:
+            file.write(part.tobytes())

@@ -1,4 +1,4 @@
-"""Projections of features: one learned from the train part for retrieval, one to look at."""
+"""LDA: features transformed so that images of one category lie close together, learned from train."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ if TYPE_CHECKING:
 
 
 def linear_discriminant(*, shrinkage: float) -> Pipeline:
-    """Linear discriminant analysis of unit rows around their mean, the result again at unit length.
+    """LDA (linear discriminant analysis) of unit rows around their mean, the result again of unit length.
 
-    Of C categories it finds the C - 1 directions (or dim, if that is less) in which their means are
-    farthest apart, measured by how far images of one category scatter; scaled so that this scatter is
-    the same in all directions, Euclidean distance stops counting what images of one category differ
-    in anyway (Fisher, "The use of multiple measurements in taxonomic problems", 1936; Hastie,
+    For C categories, LDA finds the C - 1 directions (or dim, if that is less) in which the category means
+    are farthest apart relative to the scatter of the images around them. It scales the directions until
+    the scatter is the same in all of them. Euclidean distance then ignores the ways in which images of one
+    category differ anyway (Fisher, "The use of multiple measurements in taxonomic problems", 1936; Hastie,
     Tibshirani and Friedman, "The Elements of Statistical Learning", 2nd ed., section 4.3.3).
 
     Args:
-        shrinkage: share in [0, 1] of a multiple of the identity in the estimated scatter; without
-            some of it, directions in which the train images happen not to scatter would count most.
+        shrinkage: share in [0, 1] of a multiple of the identity in the estimated scatter. Without it, the
+            directions in which the train images happen not to scatter would count most.
 
     Returns:
-        A scikit-learn pipeline, not fitted yet: `fit(features, categories)` on train, then
+        A scikit-learn pipeline that is not fitted yet: `fit(features, categories)` on train, then
         `transform(features)` of `[n, dim]` to unit rows `[n, min(C - 1, dim)]`.
     """
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis

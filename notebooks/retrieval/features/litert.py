@@ -1,7 +1,7 @@
-"""Encoders at work: converted models run by LiteRT, without TensorFlow and at half its cost or less.
+"""Converted encoders, run by LiteRT: no TensorFlow, and at most half of its time.
 
-The interpreter takes one image at a time and one thread; as many run side by side as there are threads.
-So the features of an image are the same bits whatever other images they are computed with.
+An interpreter takes one image at a time on one thread, and every thread has its own interpreter. The
+features of an image are therefore the same bits, whichever images are extracted beside it.
 """
 
 from __future__ import annotations
@@ -20,15 +20,14 @@ Encode = Callable[[np.ndarray], np.ndarray]
 def load_encoder(model: bytes, size: int) -> Encode:
     """A function from one image, uint8 `[size, size, 3]`, to its features, float32 `[dim]`.
 
-    It may be called from any number of threads, each of which gets an interpreter of its own when it
-    first calls.
+    Any number of threads may call it. Each gets an interpreter of its own at its first call.
 
     Args:
-        model: as `features.convert` gives it.
+        model: as `conversion.convert` gives it.
         size: pixels on a side.
     """
     own = threading.local()
-    # The first interpreter of a process says so on the terminal.
+    # The first interpreter of a process writes a line to the terminal.
     with standard_error_closed():
         own.interpreter = _interpreter(model, size)
 

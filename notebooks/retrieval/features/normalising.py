@@ -5,32 +5,27 @@ from __future__ import annotations
 import numpy as np
 
 
-def value_range(features: np.ndarray) -> tuple[float, float]:
-    """The least and the greatest value of a whole array, for `min_max`.
+def min_max(features: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """Features scaled by the range of other features, float32 of the same shape.
+
+    The range is a single one over all rows and columns. The reported work does not say which images its
+    range comes from. Taken from train and applied to every part, it keeps the test images unseen; their
+    values may leave [0, 1] a little.
+
+    Args:
+        features: `[n, dim]`.
+        like: the features whose least value becomes 0 and whose greatest value becomes 1, `[m, dim]`.
 
     Raises:
-        ValueError: all values are the same.
+        ValueError: all values of `like` are the same.
 
-    >>> value_range(np.array([[1.0, 5.0], [3.0, 2.0]]))
-    (1.0, 5.0)
-    """
-    low, high = float(features.min()), float(features.max())
-    if low == high:
-        raise ValueError(f"all features are {low}: there is no range to scale")
-    return low, high
-
-
-def min_max(features: np.ndarray, value_range: tuple[float, float]) -> np.ndarray:
-    """Features scaled so that a range becomes [0, 1], float32 of the same shape.
-
-    The reported work does not say where its range comes from. Taken from train and applied to
-    every part, it keeps the test images unseen; their values may leave [0, 1] a little.
-
-    >>> min_max(np.array([[1.0, 5.0], [3.0, 6.0]]), (1.0, 5.0))
+    >>> min_max(np.array([[1.0, 5.0], [3.0, 6.0]]), like=np.array([[1.0, 5.0]]))
     array([[0.  , 1.  ],
            [0.5 , 1.25]], dtype=float32)
     """
-    low, high = value_range
+    low, high = float(like.min()), float(like.max())
+    if low == high:
+        raise ValueError(f"all features are {low}: there is no range to scale by")
     return ((features - low) / (high - low)).astype(np.float32)
 
 

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from retrieval.encoders.siamese import (
-    BATCH_NORMALISATION_MOMENTUM,
-    embed,
-    freeze_batch_normalisation,
-    siamese_mobilenetv2,
-)
+import numpy as np
+import pandas as pd
+
+from retrieval.encoders.siamese import BATCH_NORMALISATION_MOMENTUM, embed, set_batch_normalisation
 from retrieval.encoders.tensorflow_quiet import keras
 from retrieval.encoders.training import Images, Recipe, train
 from retrieval.encoders.triplets import hinge
+from retrieval.evaluation.intervals import MEASURES, compare
 from retrieval.evaluation.metrics import Scores, evaluate
 from retrieval.search.neighbours import rank_blocks
 
-SIZE, CROP = 128, 112  # small pictures, for many trials in little time
-ENOUGH = 2000  # training images; with fewer an epoch is a handful of steps and shows nothing
+SIZE, CROP = 128, 112  # small images, for many trials in little time
+ENOUGH = 2000  # training images; with fewer, an epoch is a handful of steps and shows nothing
+DISAGREE = "seeds disagree"
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What a trial may change; as it stands, the Siamese MobileNetV2 of notebook 03, shortened.
+    """What a trial may change. Unchanged, it is the Siamese MobileNetV2 of notebook 03, shortened.
 
     Attributes:
         mining: of `triplets.hinge`.
-        margin: likewise.
+        margin: of `triplets.hinge`.
         unit_length: whether embeddings are put on the unit sphere, in training and in use.
         learning_rate: the highest.
         momentum: of batch normalisation; None freezes it.
@@ -46,7 +47,7 @@ class Trial:
 def run(
     trial: Trial, backbone: keras.Model, train_set: Images, val_set: Images, *, seed: int, folder: Path
 ) -> tuple[keras.Model, Scores]:
-    """Trains a backbone as a trial says, and scores it.
+    """An encoder trained as a trial says, and its scores as `score` gives them.
 
     Args:
         trial: what is different.
@@ -55,14 +56,8 @@ def run(
         val_set: the same of the validation part.
         seed: of the batches.
         folder: of the checkpoints.
-
-    Returns:
-        The encoder, and what the validation images as queries find among the train images.
     """
-    if trial.momentum is None:
-        encoder = freeze_batch_normalisation(backbone)
-    else:
-        encoder = siamese_mobilenetv2(backbone, momentum=trial.momentum)
+    encoder = set_batch_normalisation(backbone, trial.momentum)
     recipe = Recipe(
         size=SIZE,
         crop=CROP,
@@ -79,7 +74,7 @@ def run(
 
 
 def score(encoder: keras.Model, train_set: Images, val_set: Images, *, unit_length: bool = True) -> Scores:
-    """What the validation images as queries find among the train images.
+    """Scores of an encoder with the validation images as queries and the train images as gallery.
 
     Args:
         encoder: images to embeddings.
@@ -87,5 +82,40 @@ def score(encoder: keras.Model, train_set: Images, val_set: Images, *, unit_leng
         val_set: the same of the validation part.
         unit_length: whether embeddings are put on the unit sphere.
     """
-    index, queries = (embed(encoder, images, unit_length=unit_length) for images, _ in (train_set, val_set))
-    return evaluate(rank_blocks(index, queries), train_set[1], val_set[1])
+    gallery, queries = (embed(encoder, images, unit_length=unit_length) for images, _ in (train_set, val_set))
+    return evaluate(rank_blocks(gallery, queries), train_set[1], val_set[1])
+
+
+def over_seeds(trained: Sequence[pd.DataFrame], base: Sequence[pd.DataFrame], *, seed: int) -> pd.DataFrame:
+    """The difference between two trainings that were both repeated with several seeds.
+
+    One training says little: another seed of the batches moves its figures by a point or two.
+
+    Args:
+        trained: the `scoring.query_table` of each seed.
+        base: the same of what it is compared with, seed by seed. Repeat the table of an encoder without
+            training.
+        seed: of the bootstrap.
+
+    Returns:
+        A row for each of P@3, mAP and ANMRR. value is the mean over the seeds, difference the mean difference
+        from the base, low and high the least and the greatest difference of a seed, verdict that of
+        `intervals.compare` if it is the same for every seed, else "seeds disagree".
+
+    Raises:
+        ValueError: there are not as many tables of both, or the queries are not the same.
+    """
+    pairs = list(zip(trained, base, strict=True))
+    compared = [compare(first, second, seed=seed) for first, second in pairs]
+    rows = {}
+    for measure, (column, _) in MEASURES.items():
+        differences = np.array([each.difference[measure] for each in compared])
+        verdicts = {each.verdict[measure] for each in compared}
+        rows[measure] = {
+            "value": np.mean([table[column].mean() for table in trained]),
+            "difference": differences.mean(),
+            "low": differences.min(),
+            "high": differences.max(),
+            "verdict": verdicts.pop() if len(verdicts) == 1 else DISAGREE,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")

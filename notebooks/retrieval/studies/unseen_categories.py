@@ -1,10 +1,10 @@
 """Categories that the encoder has never seen: does fine-tuning help beyond those it was trained on?
 
-In every draw another fifth of the categories is held
-out, the encoder is trained with proxies on the others, and photographs of the held-out ones alone are
-indexed (train part) and queried (test part). Deep metric learning measures generalisation so, with half of
-the categories held out (Oh Song et al., "Deep Metric Learning via Lifted Structured Feature Embedding",
-CVPR 2016). All encoders see the same pictures, so that only the weights differ.
+Every draw holds out another fifth of the categories. The encoder is trained with proxies on the others; only
+photographs of the held-out categories are then in the gallery (train part) and among the queries (test part).
+Deep metric learning measures generalisation like this, with half of the categories held out (Oh Song et al.,
+"Deep Metric Learning via Lifted Structured Feature Embedding", CVPR 2016). All encoders see the same pixels:
+only their weights differ.
 """
 
 from __future__ import annotations
@@ -18,17 +18,15 @@ import pandas as pd
 
 from retrieval.artifacts.store import Store
 from retrieval.data.images import load_images
-from retrieval.data.parts import PARTS
+from retrieval.data.parts import PARTS, Part
 from retrieval.encoders import conversion, training
 from retrieval.encoders.mobilenetv2 import mobilenetv2
-from retrieval.encoders.proxies import category_means, normalised_softmax, with_proxies
-from retrieval.encoders.siamese import freeze_batch_normalisation, interpolate_weights
+from retrieval.encoders.proxies import category_means, normalised_softmax, with_proxies, without_proxies
+from retrieval.encoders.siamese import interpolate_weights, set_batch_normalisation
 from retrieval.encoders.tensorflow_quiet import keras
 from retrieval.encoders.weights import find_weights
-from retrieval.evaluation.intervals import query_table
-from retrieval.evaluation.metrics import evaluate
-from retrieval.features.extraction import SIZE, extract, to_embedding
-from retrieval.search.neighbours import rank_blocks
+from retrieval.evaluation.scoring import query_table, score
+from retrieval.features.extraction import SIZE, Describe, extract, to_embedding
 from retrieval.settings import Settings
 
 DRAWS = range(3)
@@ -46,7 +44,7 @@ LOSS = {"scale": 16.0, "smoothing": 0.1}
 
 
 def hold_out(categories: np.ndarray, *, draw: int) -> np.ndarray:
-    """The names of a fifth of the categories, at least two, sorted; those of five draws are disjoint.
+    """The names of a fifth of the categories, at least two, sorted; five draws have none in common.
 
     >>> hold_out(np.array(list("abcdefghij")), draw=0).tolist()
     ['e', 'g']
@@ -57,9 +55,9 @@ def hold_out(categories: np.ndarray, *, draw: int) -> np.ndarray:
 
 
 def measure(store: Store, settings: Settings, draw: int) -> pd.DataFrame:
-    """The `comparison.query_table` of every encoder on held-out categories, by the column `encoder`.
+    """The `scoring.query_table` of every encoder on held-out categories, by the column `encoder`.
 
-    The encoders are "plain" MobileNetV2, "fine-tuned" with proxies, and "halfway" between the weights of
+    The encoders are "plain" MobileNetV2, "fine-tuned" with proxies, and "interpolated" between the weights of
     these two. Trains one, unless the table is still valid.
     """
     return store.make(
@@ -67,54 +65,50 @@ def measure(store: Store, settings: Settings, draw: int) -> pd.DataFrame:
         by=lambda folder: _train_and_measure(store, settings, draw, folder),
         needs=[
             *(f"{part}_index_file.json" for part in PARTS),
-            *("test_index_group.json", "images.json", "weights.json", "mobilenetv2_train.npy"),
+            *("test_index_group.json", "images.json", "weights.json"),
+            *(f"mobilenetv2_{part}.npy" for part in PARTS),
         ],
         settings={"seed": settings.seed, "epochs": settings.epochs, "recipe": asdict(RECIPE), "loss": LOSS},
     )
 
 
 def _train_and_measure(store: Store, settings: Settings, draw: int, folder: Path) -> pd.DataFrame:
-    held_out = hold_out(store.categories("train"), draw=draw)
-    unseen = {part: np.isin(store.categories(part), held_out) for part in PARTS}
+    parts = {part: store.part("mobilenetv2", part) for part in PARTS}
+    held_out = hold_out(parts["train"].categories, draw=draw)
+    unseen = {name: np.isin(part.categories, held_out) for name, part in parts.items()}
+    seen = {name: part.take(~unseen[name]) for name, part in parts.items()}
     weights = find_weights(settings.weights, expected=store.load("weights.json")["sha256"])
     plain = mobilenetv2(weights)
-    tuned = _train(store, settings, mobilenetv2(weights), unseen, folder / "training")
-    encoders = {"plain": plain, "fine-tuned": tuned, "halfway": interpolate_weights(plain, tuned)}
-    tables = {
-        name: _score(store, settings, encoder, unseen, folder / name) for name, encoder in encoders.items()
-    }
+    tuned = _train(settings, mobilenetv2(weights), seen, folder / "training")
+    encoders = {"plain": plain, "fine-tuned": tuned, "interpolated": interpolate_weights(plain, tuned)}
+    tables = {}
+    for name, encoder in encoders.items():
+        describe = to_embedding(conversion.convert(encoder), sizes=[SIZE])
+        gallery, queries = (
+            _embedded(describe, settings.data, parts[part].take(unseen[part]), folder / name / part)
+            for part in ("train", "test")
+        )
+        tables[name] = query_table(score(gallery, queries), queries)
     return pd.concat(tables, names=["encoder"]).reset_index(level=0)
 
 
-def _train(
-    store: Store, settings: Settings, backbone: keras.Model, unseen: dict[str, np.ndarray], folder: Path
-) -> keras.Model:
-    photographs = []
-    for part in ("train", "val"):
-        files = np.array(store.files(part))[~unseen[part]].tolist()
-        images = load_images(settings.data, files, RECIPE.size)
-        photographs.append((images, store.categories(part)[~unseen[part]]))
-    vectors = store.features("mobilenetv2", "train")[~unseen["train"]]
+def _train(settings: Settings, backbone: keras.Model, seen: dict[str, Part], folder: Path) -> keras.Model:
+    train, val = (
+        (load_images(settings.data, seen[part].files.tolist(), RECIPE.size), seen[part].categories)
+        for part in ("train", "val")
+    )
+    means = category_means(seen["train"].features, seen["train"].categories)
     model, _ = training.train(
-        with_proxies(freeze_batch_normalisation(backbone), category_means(vectors, photographs[0][1])),
-        *photographs,
+        with_proxies(set_batch_normalisation(backbone, None), means),
+        train,
+        val,
         replace(RECIPE, epochs=settings.epochs or RECIPE.epochs),
         loss=partial(normalised_softmax, **LOSS),
         seed=settings.seed,
         folder=folder,
     )
-    return model.layers[0]
+    return without_proxies(model)
 
 
-def _score(
-    store: Store, settings: Settings, encoder: keras.Model, unseen: dict[str, np.ndarray], folder: Path
-) -> pd.DataFrame:
-    """The `comparison.query_table` of unseen test images against unseen train images."""
-    files, vectors = {}, {}
-    describe = to_embedding(conversion.convert(encoder), sizes=[SIZE])
-    for part in ("train", "test"):
-        files[part] = np.array(store.files(part))[unseen[part]].tolist()
-        vectors[part] = extract(describe, settings.data, files[part], unfinished=folder / part)
-    index, queries = (store.categories(part)[unseen[part]] for part in ("train", "test"))
-    scores = evaluate(rank_blocks(vectors["train"], vectors["test"]), index, queries)
-    return query_table(scores, files["test"], store.groups("test")[unseen["test"]])
+def _embedded(describe: Describe, root: Path, images: Part, unfinished: Path) -> Part:
+    return images.with_features(extract(describe, root, images.files.tolist(), unfinished=unfinished))

@@ -1,0 +1,65 @@
+"""Checkpoints of a training: after a kill it goes on from its last finished epoch.
+
+A folder holds `history.json` and the weights, with the optimiser's state, of the last and of the best epoch.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from retrieval.encoders.tensorflow_quiet import keras
+from retrieval.files import json_sha256, remove, sha256, write_atomically
+
+History = list[dict[str, float]]
+
+
+def save_epoch(encoder: keras.Model, history: History, folder: Path) -> None:
+    """Saves the epoch that just ended, and keeps the best one.
+
+    The weights are written first, then the history that names them, and only then are older weights
+    deleted: a training that is killed in between goes on from the epoch before. The history holds the
+    hashes of the weights and of itself.
+    """
+    write_atomically(weights_file(folder, len(history)), encoder.save_weights)
+    kept = {weights_file(folder, epoch) for epoch in (len(history), best_epoch(history))}
+    state = {"epochs": history, "weights": {file.name: sha256(file) for file in kept}}
+    text = json.dumps(state | {"sha256": json_sha256([folder.name, state])}, indent=1)
+    write_atomically(folder / "history.json", lambda file: file.write_text(text, "utf-8"))
+    for file in set(folder.glob("*.weights.h5")) - kept:
+        file.unlink()
+
+
+def resume(encoder: keras.Model, folder: Path) -> History:
+    """Loads the weights and the optimiser's state of the last finished epoch, if there is one."""
+    history = _read_history(folder)
+    if history:
+        encoder.load_weights(weights_file(folder, len(history)))
+        print(f"resumed after epoch {len(history)}")
+    else:
+        remove(folder)
+    return history
+
+
+def _read_history(folder: Path) -> History:
+    """The finished epochs whose checkpoints are as they were written; none if anything is damaged."""
+    with suppress(AttributeError, KeyError, OSError, TypeError, ValueError):
+        state = json.loads((folder / "history.json").read_text("utf-8"))
+        seal, weights = state.pop("sha256"), state["weights"]
+        intact = all(sha256(folder / name) == digest for name, digest in weights.items())
+        if intact and seal == json_sha256([folder.name, state]):
+            return state["epochs"]
+    return []
+
+
+def weights_file(folder: Path, epoch: int) -> Path:
+    """Where the weights of an epoch are, if it is the last or the best one."""
+    return folder / f"{epoch}.weights.h5"
+
+
+def best_epoch(history: History) -> int:
+    """The epoch with the highest validation precision, counted from 1; the first of equals."""
+    return 1 + int(np.argmax([row["val_precision"] for row in history]))
