@@ -40,14 +40,17 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="needs a browser: apt install chromium chromium-driver"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (CHROMIUM and DRIVER), reason="needs a browser: apt install chromium chromium-driver"
+    ),
+]
 SHOWN = 6
 WIDGET = "application/vnd.jupyter.widget-view+json"
 CELL = f"""from pathlib import Path
 import tiny
-from retrieval import judging
+from retrieval.views import judging
 judging.show(tiny.collection(Path("photos")), shown={SHOWN})"""
 
 OPEN = "return !!window.jupyterapp?.shell.currentWidget?.sessionContext"

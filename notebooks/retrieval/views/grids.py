@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,14 +14,7 @@ from PIL import Image
 
 from retrieval.data.dataset import category_of
 from retrieval.data.decoding import open_image
-from retrieval.data.images import encoded
 from retrieval.views.style import QUERY, RIGHT, WRONG, _finish
-
-
-def data_uri(image: np.ndarray) -> str:
-    """An image, uint8 `[height, width, 3]`, as a JPEG within a text, as `src` of HTML's <img>."""
-    return "data:image/jpeg;base64," + b64encode(encoded(Image.fromarray(image), "JPEG", quality=80)).decode()
-
 
 THUMBNAIL = 144
 # Categories that can be labelled in one figure, and characters that fit above a thumbnail.
