@@ -1,4 +1,4 @@
-"""The report to send: one file, nothing of it from elsewhere, its figures those of the results."""
+"""The report to send: one file that loads nothing, with the figures of the results."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ def build(folder: Path, categories: list[str], *, methods: tuple[str, ...], comp
     for part, labels in (("train", index), ("test", queries)):
         store.save(f"{part}_index_file.json", dict(enumerate(files[part])))
         store.save(f"{part}_index_category.json", dict(enumerate(labels.tolist())))
+        store.save(f"{part}_index_group.json", dict(enumerate(range(len(labels)))))
     data = {"name": "photos", "images": 5 * len(categories), "categories": len(categories)}
     context = {
         "data": data | {"sha256": "d" * 64, "comparable": comparable},
@@ -213,21 +214,29 @@ def test_the_map_is_a_picture_and_a_table_says_the_same(soup: BeautifulSoup) -> 
         assert name not in beside.split(", ") and not instead.startswith(f"{name} ")
 
 
-def test_more_images_than_the_map_takes_are_drawn_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page, "MOST_POINTS", 20)
+def test_more_images_than_the_map_takes_are_drawn_from(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "MOST_POINTS", 3)
     monkeypatch.setattr(feature_map, "tsne", first_two)
-    features = np.random.default_rng(0).normal(size=(50, 4))
-    points, rows = page._layout(features, seed=0)
-    np.testing.assert_array_equal(points, features[rows, :2])
-    assert len(set(rows)) == 20 and rows.max() > 20
-    assert rows.tolist() == page._layout(features, seed=0)[1].tolist()
+    store, found = Store(project / "artifacts", {}), results(project)
+    closeup = page.look_closely(store, project / "photos", found, seed=0)
+    assert closeup["mapped"] == len(closeup["categories"]) == 3
+    again = page.look_closely(store, project / "photos", found, seed=0)
+    assert again["map"] == closeup["map"]
+    assert f"3 of {len(CATEGORIES)}, drawn at random, test images" in page.render(found, (), closeup)
+
+
+def report(folder: Path) -> tuple[str, BeautifulSoup]:
+    """The page about a project, and its content."""
+    store = Store(folder / "artifacts", {})
+    found, problems = read_results(store)
+    written = page.render(found, problems, page.look_closely(store, folder / "photos", found, seed=0))
+    return written, BeautifulSoup(written, "html.parser")
 
 
 def test_two_categories_of_other_images(tmp_path: Path) -> None:
-    done = make_report(build(tmp_path, ["cat", "dog"], methods=("mobilenetv2",)))
-    assert done.returncode == 0, done.stderr
-    written = (tmp_path / "artifacts" / "report.html").read_text("utf-8")
-    soup = BeautifulSoup(written, "html.parser")
+    written, soup = report(build(tmp_path, ["cat", "dog"], methods=("mobilenetv2",)))
     assert {name: cells[2] for name, cells in rows(table(soup, "Every category")).items()} == {
         "cat": "dog",
         "dog": "cat",
@@ -239,10 +248,7 @@ def test_two_categories_of_other_images(tmp_path: Path) -> None:
 def test_five_hundred_categories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feature_map, "tsne", first_two)
     names = [f"kind {number}" for number in range(500)]
-    store = Store(build(tmp_path, names, methods=("mobilenetv2",)) / "artifacts", {})
-    found, _ = read_results(store)
-    written = page.render(found, (), page.look_closely(store, tmp_path / "photos", found, seed=0))
-    soup = BeautifulSoup(written, "html.parser")
+    written, soup = report(build(tmp_path, names, methods=("mobilenetv2",)))
     assert len(rows(table(soup, "Every category"))) == 500
     assert len(rows(table(soup, "Retrieved"))) == SHOWN and len(written) < 15e6
 
@@ -254,7 +260,10 @@ def test_of_methods_that_tie_the_one_of_higher_map_is_looked_at(project: Path) -
     closeup = page.look_closely(store, project / "photos", found, seed=0)
     assert closeup["method"] == "Siamese CNN" and closeup["tied"] == ["MobileNetV2", "my own"]
     written = page.render(found, (), closeup)
-    assert "the highest precision@3, as MobileNetV2, my own have; of these, none has a higher mAP." in written
+    assert (
+        "the highest precision@3, together with MobileNetV2, my own; none of these has a higher mAP."
+        in written
+    )
     # Equal but for rounding, in mAP as well: the first in the order of the report.
     found["mobilenetv2"]["map"] = 2.0
     found["siamese_cnn"] |= {"accuracy": 0.5 + 1e-15, "map": 2.0 + 1e-15}

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from PIL import Image
 
 from retrieval.artifacts.store import Store
 from retrieval.data.images import encoded, load_images
+from retrieval.data.parts import Part
 from retrieval.evaluation import metrics, results
 from retrieval.evaluation.intervals import confusion_shares
 from retrieval.search.neighbours import nearest
@@ -73,29 +75,30 @@ def look_closely(store: Store, root: Path, methods: Results, *, seed: int) -> di
         RetrievalError: features or images are missing, damaged or stale.
     """
     best, tied = _best(methods)
+    shown = [name for name in dict.fromkeys([best, REFERENCE]) if name in methods]
+    parts = {name: (store.part(name, "train"), store.part(name, "test")) for name in shown}
     found = {
-        name: nearest(store.features(name, "train"), store.features(name, "test"), NEIGHBOURS, method="exact")
-        for name in dict.fromkeys([best, REFERENCE])
-        if name in methods
+        name: nearest(gallery.features, queries.features, NEIGHBOURS, method="exact")
+        for name, (gallery, queries) in parts.items()
     }
-    categories, files = store.categories("test"), np.array(store.files("test"))
-    counts = metrics.confusion(categories, store.categories("train")[found[best][1][:, : results.K]])
-    worst = [row["category"] for row in methods[best]["worst_categories"]]
-    points, rows = _layout(store.features(best, "test"), seed=seed)
+    gallery, queries = parts[best]
+    retrieved = gallery.categories[found[best][1]]
+    counts = metrics.confusion(queries.categories, retrieved[:, : results.K])
+    drawn = _draw(queries, retrieved, seed=seed)
     return {
         "method": results.title(best),
         "tied": [results.title(name) for name in tied],
-        "confusion": confusion_shares(counts, worst),
-        "queries": _queries(store, root, found, seed=seed),
-        "images": len(files),
-        "mapped": len(rows),
-        "map": _map(points, root, files[rows].tolist(), title=results.title(best)),
-        "categories": feature_map.in_words(counts, points, categories[rows]),
+        "confusion": confusion_shares(counts, [row["category"] for row in methods[best]["worst_categories"]]),
+        "queries": _queries(root, gallery, queries, drawn, found),
+        **_features(root, queries, counts, title=results.title(best), seed=seed),
     }
 
 
 def _best(methods: Results) -> tuple[str, list[str]]:
-    """The method with the highest precision@3 and all others with the same; of these, the highest mAP."""
+    """The method with the highest precision@3, and the others that share it.
+
+    If several share it, the method with the highest mAP; if they share this too, the first.
+    """
     order = results.ordered(methods)
     # Means of the same values in another order may differ in their last bits.
     scores = {name: (round(methods[name]["accuracy"], 9), round(methods[name]["map"], 9)) for name in order}
@@ -103,54 +106,60 @@ def _best(methods: Results) -> tuple[str, list[str]]:
     return best, [name for name in order if scores[name][0] == scores[best][0] and name != best]
 
 
-def _layout(features: np.ndarray, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Points `[m, 2]` of all images, or of `MOST_POINTS` drawn at random, and their rows, `[m]`."""
-    rows = np.arange(len(features))
-    if len(rows) > MOST_POINTS:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, MOST_POINTS, replace=False))
-    return feature_map.tsne(features[rows], seed=seed), rows
+def _draw(queries: Part, retrieved: np.ndarray, *, seed: int) -> np.ndarray:
+    """Rows of queries with most right neighbours, then of queries with fewest.
 
-
-def _map(points: np.ndarray, root: Path, files: Sequence[str], *, title: str) -> str:
-    """The map of the features as a picture, a data URI."""
-    # Nothing else on the page needs matplotlib.
-    from retrieval.views import plots
-
-    content = BytesIO()
-    figure = plots.feature_map(points, root, files, title=title)
-    figure.savefig(content, format="png", dpi=120, bbox_inches="tight")
-    return _data_uri(content.getvalue(), "png")
-
-
-def _queries(store: Store, root: Path, found: Found, *, seed: int) -> list[dict[str, Any]]:
-    """Some queries, each with its picture and what every method finds for it."""
-    drawn = _draw(store, next(iter(found.values()))[1], seed=seed)
-    queries = _pictures(store, root, "test", drawn)
-    for name, (distances, positions) in found.items():
-        pictures = iter(_pictures(store, root, "train", positions[drawn].ravel()))
-        for query, row in zip(queries, drawn, strict=True):
-            images = [next(pictures) | {"distance": distance} for distance in distances[row]]
-            query.setdefault("found", {})[results.title(name)] = images
-    return queries
-
-
-def _draw(store: Store, positions: np.ndarray, *, seed: int) -> np.ndarray:
-    """Rows of queries with most right neighbours, then of queries with fewest."""
-    right = store.categories("train")[positions] == store.categories("test")[:, np.newaxis]
-    hits, rng = right.sum(axis=1), np.random.default_rng(seed)
+    Args:
+        queries: `[n]` images.
+        retrieved: the categories of their neighbours, `[n, k]`.
+        seed: of the draw.
+    """
+    hits, rng = (retrieved == queries.categories[:, np.newaxis]).sum(axis=1), np.random.default_rng(seed)
     pools = [np.flatnonzero(hits == count) for count in dict.fromkeys([hits.max(), hits.min()])]
     return np.concatenate([rng.choice(pool, min(QUERIES, len(pool)), replace=False) for pool in pools])
 
 
-def _pictures(store: Store, root: Path, part: str, rows: np.ndarray) -> list[dict[str, Any]]:
-    files, categories = np.array(store.files(part))[rows].tolist(), store.categories(part)[rows].tolist()
-    contents = [
-        encoded(Image.fromarray(image), "JPEG", quality=80) for image in load_images(root, files, PICTURE)
-    ]
+def _queries(
+    root: Path, gallery: Part, queries: Part, rows: np.ndarray, found: Found
+) -> list[dict[str, Any]]:
+    """Some queries (rows), each with its picture and what every method found for it."""
+    shown = _pictures(root, queries.take(rows))
+    for name, (distances, positions) in found.items():
+        pictures = iter(_pictures(root, gallery.take(positions[rows].ravel())))
+        for query, row in zip(shown, rows, strict=True):
+            images = [next(pictures) | {"distance": distance} for distance in distances[row]]
+            query.setdefault("found", {})[results.title(name)] = images
+    return shown
+
+
+def _pictures(root: Path, images: Part) -> list[dict[str, Any]]:
+    """File, category and picture of every image."""
+    pixels = load_images(root, images.files.tolist(), PICTURE)
+    contents = [encoded(Image.fromarray(image), "JPEG", quality=80) for image in pixels]
     return [
         {"file": file, "category": category, "image": _data_uri(content, "jpeg")}
-        for file, category, content in zip(files, categories, contents, strict=True)
+        for file, category, content in zip(images.files, images.categories, contents, strict=True)
     ]
+
+
+def _features(root: Path, queries: Part, counts: pd.DataFrame, *, title: str, seed: int) -> dict[str, Any]:
+    """The map of the features as a picture, and in words; of `MOST_POINTS` images if there are more."""
+    # Nothing else on the page needs matplotlib.
+    from retrieval.views import plots
+
+    rows = np.arange(len(queries))
+    if len(rows) > MOST_POINTS:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, MOST_POINTS, replace=False))
+    mapped, content = queries.take(rows), BytesIO()
+    points = feature_map.tsne(mapped.features, seed=seed)
+    figure = plots.feature_map(points, root, mapped.files.tolist(), title=title)
+    figure.savefig(content, format="png", dpi=120, bbox_inches="tight")
+    return {
+        "images": len(queries),
+        "mapped": len(mapped),
+        "map": _data_uri(content.getvalue(), "png"),
+        "categories": feature_map.in_words(counts, points, mapped.categories),
+    }
 
 
 def _data_uri(content: bytes, kind: str) -> str:
