@@ -66,9 +66,9 @@ def pair_grid(root: Path, pairs: pd.DataFrame, *, unit: str = "") -> Figure:
         RetrievalError: an image cannot be read.
     """
     files, titles = [], []
-    for pair in pairs.itertuples():
-        files += [pair.file, pair.other_file]
-        titles += [Path(pair.file).stem, f"{Path(pair.other_file).stem}\n{pair.distance:.3g}{unit}"]
+    for file, other, distance in zip(pairs.file, pairs.other_file, pairs.distance, strict=True):
+        files += [file, other]
+        titles += [Path(file).stem, f"{Path(other).stem}\n{distance:.3g}{unit}"]
     return image_grid(root, files, titles, columns=6)
 
 

@@ -85,7 +85,8 @@ class Judging(widgets.VBox):
         """Starts a session with the chosen query."""
         root, queries, row = self.collection.root, self.collection.queries, self.query.value
         self.right = self.collection.gallery.categories == queries.categories[row]
-        self.columns, self.sessions = [_column("", [root / queries.files[row]])], []
+        self.columns = [_column("", [root / queries.files[row]])]
+        self.sessions: list[Session] = []
         (picture,) = self.columns[0].children[-1].children
         picture.description, picture.disabled = "query", True
         self._go(self._search(()))

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from colorsys import hls_to_rgb
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -21,8 +23,10 @@ from retrieval.data.dataset import category_of
 from retrieval.views.grids import thumbnail
 from retrieval.views.style import LINES, METHODS, PARTS, QUERY, RIGHT, WRONG, finish, hue, shortened, styled
 
+Frame = TypeVar("Frame", pd.DataFrame, pd.Series)
+
 LABELLED = 60  # categories that can be labelled in one figure
-LEGEND = 40  # characters of a name in a legend
+_in_legend = partial(shortened, length=40)
 # The columns of a training's history that are shares of a batch.
 SHARES = {
     "hardest": "violating among the hardest",
@@ -71,12 +75,12 @@ def feature_map(points: np.ndarray, root: Path, files: Sequence[str], *, title: 
     figure, axis = plt.subplots(figsize=(11, 9))
     for category, colour in zip(categories, colours, strict=True):
         inside = names == category
-        axis.scatter(*points[inside].T, s=14, color=colour, alpha=0.7, linewidths=0)
+        axis.scatter(points[inside, 0], points[inside, 1], s=14, color=colour, alpha=0.7, linewidths=0)
         if category not in largest:
             continue
         centre = np.median(points[inside], axis=0)
         closest = np.flatnonzero(inside)[np.argmin(np.linalg.norm(points[inside] - centre, axis=1))]
-        image = OffsetImage(thumbnail(root / files[closest]), zoom=0.17)
+        image = OffsetImage(np.asarray(thumbnail(root / files[closest])), zoom=0.17)
         axis.add_artist(
             AnnotationBbox(
                 image, points[closest], pad=0.12, bboxprops={"edgecolor": colour, "linewidth": 1.5}
@@ -122,7 +126,9 @@ def f1_bars(reports: Mapping[str, pd.DataFrame], *, title: str) -> Figure:
     frame, title = _ends(frame.sort_values(frame.columns[0]), title)
     figure, axis = plt.subplots(figsize=(11, 3.8))
     for method in frame:
-        axis.plot(range(len(frame)), frame[method], "o", color=METHODS[method], markersize=5, label=method)
+        axis.plot(
+            range(len(frame)), frame[method], "o", color=METHODS[str(method)], markersize=5, label=method
+        )
     axis.set(ylabel="F1", ylim=(-0.03, 1.03))
     axis.set_title(title, pad=28)
     _label(axis, frame.index)
@@ -238,11 +244,7 @@ def _label(axis: Axes, names: pd.Index) -> None:
     axis.set_xticks(range(len(names)), [shortened(name) for name in names], rotation=90, fontsize=8)
 
 
-def _in_legend(name: object) -> str:
-    return shortened(name, LEGEND)
-
-
-def _ends(frame: pd.DataFrame | pd.Series, title: str) -> tuple[pd.DataFrame | pd.Series, str]:
+def _ends(frame: Frame, title: str) -> tuple[Frame, str]:
     """The first and last rows of a sorted frame, if it has more than can be labelled, and its title."""
     if len(frame) <= LABELLED:
         return frame, title

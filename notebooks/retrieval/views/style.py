@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
@@ -29,17 +28,15 @@ LINES = ("#0072B2", "#999999", "#009E73", "#CC79A7", "#E69F00")  # of one plot, 
 
 # Fonts for scripts that matplotlib's own font lacks; those that are installed are used.
 WIDER_FONTS = ("Noto Sans CJK JP", "Hiragino Sans", "Arial Unicode MS", "WenQuanYi Zen Hei")
-STYLE: dict[str, Any] = {
-    "text.parse_math": False,  # a file may be named $x$, which is no formula
-    "font.family": ["DejaVu Sans", *(font for font in WIDER_FONTS if font in fontManager.get_font_names())],
-}
+FONTS = ["DejaVu Sans", *(font for font in WIDER_FONTS if font in fontManager.get_font_names())]
 warnings.filterwarnings("ignore", "Glyph .* missing from font")
 
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Applies `STYLE` to the figures drawn inside, or by a function decorated with it, and to no others."""
-    with plt.rc_context(STYLE):
+    """Sets the style of figures drawn inside, or by a function that it decorates, and of no others."""
+    # A file may be named $x$, which is no formula.
+    with plt.rc_context({"text.parse_math": False, "font.family": FONTS}):
         yield
 
 
