@@ -16,7 +16,6 @@ from PIL import Image
 
 from retrieval.artifacts.store import Store, open_store
 from retrieval.commands.query import main
-from retrieval.data.images import load_image
 from retrieval.data.parts import PARTS
 from retrieval.data.splitting import index_maps
 from retrieval.encoders import conversion, siamese
@@ -24,7 +23,6 @@ from retrieval.errors import RetrievalError
 from retrieval.features import extraction, normalising
 from retrieval.search import open_set
 from retrieval.settings import read_settings
-from retrieval.studies import out_of_distribution
 from retrieval.views import query
 
 SIZES = [24, 32]
@@ -121,38 +119,6 @@ def test_the_gallery_has_nothing_similar_to_a_picture_from_elsewhere(
     assert not near.unlike and "The gallery has similar images (distance " in str(near)
     known = query.find(store, photos / store.files("val")[0], features="siamese_cnn")
     assert "This picture is in the gallery, or a copy of it is (features: siamese_cnn)." in str(known)
-
-
-def test_the_limit_leaves_out_the_farthest_twentieth_of_validation(store: Store) -> None:
-    usual = store.load("siamese_cnn_open_set.npy")
-    assert 0 < (usual > open_set.limit(usual)).mean() <= 0.05 + 1 / len(usual)
-
-
-def test_a_category_left_out_is_not_found_in_itself() -> None:
-    index, categories = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]), np.array(["a", "b", "c"])
-    found = out_of_distribution.to_other_categories(index, 3 * index, categories, categories)
-    np.testing.assert_allclose(found, np.sqrt(2))
-
-
-def test_pictures_unlike_photographs_are_of_every_kind(store: Store, monkeypatch) -> None:
-    monkeypatch.setattr(out_of_distribution, "PICTURES", 3)
-    describe = extraction.to_embedding(store.load("siamese_cnn.tflite"), sizes=[16])
-    described = [
-        out_of_distribution.describe_unlike(describe, drawings=drawings, seed=5) for drawings in (True, False)
-    ]
-    assert list(described[0]) == [*described[1], "drawings"]
-    for kind, rows in described[1].items():
-        assert rows.shape == (3, 128) and len(np.unique(rows, axis=0)) > 1
-        np.testing.assert_array_equal(rows, described[0][kind])
-    pixels = out_of_distribution.describe_unlike(
-        lambda content: load_image(content, 64), drawings=False, seed=5
-    )
-    colours = {
-        kind: [len(np.unique(each.reshape(-1, 3), axis=0)) for each in pixels[kind]] for kind in pixels
-    }
-    assert (
-        colours["plain colours"] == [1] * 3 and min(colours["noise"]) > min(colours["colour gradients"]) > 1
-    )
 
 
 def test_the_default_is_the_best_that_is_there(
