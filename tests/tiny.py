@@ -12,8 +12,9 @@ from typing import TextIO
 import numpy as np
 from PIL import Image
 
-from retrieval.data.dataset import find_images
+from retrieval.data.dataset import category_of, find_images
 from retrieval.data.images import load_image
+from retrieval.data.parts import Part
 from retrieval.settings import PROJECT
 from retrieval.views import judging
 
@@ -57,10 +58,12 @@ def draw(folder: Path) -> None:
 
 
 def collection(root: Path) -> judging.Collection:
-    """The drawn images, even ones as index, odd ones as queries; coarse pixels are their features."""
-    files = find_images(root)
+    """The drawn images, even ones as gallery, odd ones as queries; coarse pixels are their features."""
+    files = np.array(find_images(root))
     features = np.array([load_image(root / file, 4).ravel() for file in files], np.float32)
-    return judging.Collection(root, features[::2], files[::2], features[1::2], files[1::2])
+    categories, numbers = np.array([category_of(file) for file in files]), np.arange(len(files))
+    images = Part(features, categories, files, groups=numbers)
+    return judging.Collection(root, images.take(numbers[::2]), images.take(numbers[1::2]))
 
 
 def save_random_weights(path: Path) -> None:

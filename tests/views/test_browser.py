@@ -40,14 +40,17 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="needs a browser: apt install chromium chromium-driver"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (CHROMIUM and DRIVER), reason="needs a browser: apt install chromium chromium-driver"
+    ),
+]
 SHOWN = 6
 WIDGET = "application/vnd.jupyter.widget-view+json"
 CELL = f"""from pathlib import Path
 import tiny
-from retrieval import judging
+from retrieval.views import judging
 judging.show(tiny.collection(Path("photos")), shown={SHOWN})"""
 
 OPEN = "return !!window.jupyterapp?.shell.currentWidget?.sessionContext"
@@ -191,9 +194,12 @@ def test_the_buttons_show_the_pictures(page: WebDriver, folder: Path) -> None:
 
 def test_marks_make_the_next_round_and_undo_takes_it_back(page: WebDriver, folder: Path) -> None:
     collection = tiny.collection(folder / "photos")
-    expected = session.search((), collection.index, collection.queries[0], shown=SHOWN)
+    index, query = collection.gallery.features, collection.queries.features[0]
+    expected = session.search((), index, query, shown=SHOWN)
     expected = session.mark(expected, int(expected[0].shown[-1]))
-    expected = session.search(expected, collection.index, collection.queries[0], shown=SHOWN)
+    expected = session.search(
+        expected, collection.gallery.features, collection.queries.features[0], shown=SHOWN
+    )
     assert expected[0].shown.tolist() != expected[1].shown.tolist()
     pictures(page, 0)[-1].click()
     until(page, button(page, "Next round").is_enabled)
@@ -201,9 +207,9 @@ def test_marks_make_the_next_round_and_undo_takes_it_back(page: WebDriver, folde
     until(page, lambda: len(pictures(page, 1)) == SHOWN)
     for number, each in enumerate(expected):
         titles = [picture.get_attribute("title") for picture in pictures(page, number)]
-        assert titles == [Path(collection.index_files[position]).stem for position in each.shown]
-    right = np.array([file.startswith("1/") for file in collection.index_files])
-    assert collection.query_files[0].startswith("1/")
+        assert titles == [Path(collection.gallery.files[position]).stem for position in each.shown]
+    right = np.array([file.startswith("1/") for file in collection.gallery.files])
+    assert collection.queries.files[0].startswith("1/")
     for number in (0, 1):
         assert (
             f"round {number}, precision@{SHOWN} {session.score(expected, number, right)[0]:.2f}"
@@ -244,7 +250,7 @@ def test_the_keyboard_does_all_that_the_mouse_does(page: WebDriver) -> None:
 
 
 def test_another_query_can_be_chosen(page: WebDriver, folder: Path) -> None:
-    files = tiny.collection(folder / "photos").query_files
+    files = tiny.collection(folder / "photos").queries.files
     choice = Select(page.find_element(By.CSS_SELECTOR, ".judging select"))
     assert [option.text for option in choice.options] == list(files)
     hostile = next(file for file in files if "<script>" in file)

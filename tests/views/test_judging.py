@@ -63,11 +63,14 @@ def test_the_next_round_stands_beside_the_one_before(
 ) -> None:
     pictures(view, 0)[5].click()
     view.next.click()
-    expected = session.search((), collection.index, collection.queries[0], shown=SHOWN)
+    index, query = collection.gallery.features, collection.queries.features[0]
+    expected = session.search((), index, query, shown=SHOWN)
     expected = session.mark(expected, int(expected[0].shown[5]))
-    expected = session.search(expected, collection.index, collection.queries[0], shown=SHOWN)
+    expected = session.search(
+        expected, collection.gallery.features, collection.queries.features[0], shown=SHOWN
+    )
     for number, each in enumerate(expected):
-        shown = [Path(collection.index_files[position]).stem for position in each.shown]
+        shown = [Path(collection.gallery.files[position]).stem for position in each.shown]
         assert [picture.tooltip for picture in pictures(view, number)] == shown
         precision, new, right = session.score(expected, number, view.right)
         assert f"round {number}</b>, precision@{SHOWN} {precision:.2f}" in heading(view, number)
@@ -106,9 +109,11 @@ def test_another_query_is_another_session(view: judging.Judging, collection: jud
     view.query.value = 1
     assert len(view.rounds.children) == 2 and captions(view, 0) == ["not judged"] * SHOWN
     (query,) = pictures(view, -1)
-    assert query.description == "query" and query.tooltip == Path(collection.query_files[1]).stem
-    first = session.search((), collection.index, collection.queries[1], shown=SHOWN)[0].shown
-    assert pictures(view, 0)[0].tooltip == Path(collection.index_files[first[0]]).stem
+    assert query.description == "query" and query.tooltip == Path(collection.queries.files[1]).stem
+    first = session.search((), collection.gallery.features, collection.queries.features[1], shown=SHOWN)[
+        0
+    ].shown
+    assert pictures(view, 0)[0].tooltip == Path(collection.gallery.files[first[0]]).stem
 
 
 def test_pictures_are_small_and_made_once(collection: judging.Collection, monkeypatch) -> None:
@@ -136,12 +141,12 @@ def test_each_button_has_the_picture_of_its_file(view: judging.Judging, collecti
         rule = style.partition(f".{name} {{")[2].partition("}")[0]
         (tmp_path / "shown.jpg").write_bytes(b64decode(rule.partition("base64,")[2].partition(")")[0]))
         shown = load_image(tmp_path / "shown.jpg", 8).astype(int)
-        drawn = load_image(collection.root / collection.index_files[position], 8).astype(int)
+        drawn = load_image(collection.root / collection.gallery.files[position], 8).astype(int)
         assert np.abs(shown - drawn).mean() < 12
 
 
 def test_no_name_of_a_file_is_written_as_html(view: judging.Judging, collection) -> None:
-    hostile = [row for row, file in enumerate(collection.query_files) if "<script>" in file]
+    hostile = [row for row, file in enumerate(collection.queries.files) if "<script>" in file]
     view.query.value = hostile[0]
     values = [column.children[0].value for column in view.rounds.children]
     assert not any("script" in value for value in values)

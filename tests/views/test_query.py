@@ -1,4 +1,4 @@
-"""Queries by any picture, and what is called unlike the index: query.py and novelty.py."""
+"""Queries by any picture, and what `make query` says of the nearest image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import tiny
 from PIL import Image
 
 from retrieval.artifacts.store import Store, open_store
-from retrieval.data.images import load_image
+from retrieval.commands.query import main
 from retrieval.data.parts import PARTS
 from retrieval.data.splitting import index_maps
 from retrieval.encoders import conversion, siamese
@@ -23,7 +23,6 @@ from retrieval.errors import RetrievalError
 from retrieval.features import extraction, normalising
 from retrieval.search import open_set
 from retrieval.settings import read_settings
-from retrieval.studies import out_of_distribution
 from retrieval.views import query
 
 SIZES = [24, 32]
@@ -51,8 +50,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             rows = np.stack([function(folder / "photos" / file) for file in store.files(part)])
             needs = [f"{name}.tflite", f"{part}_index_file.json"]
             store.save(f"{name}_{part}.npy", rows, needs=needs, settings={"sizes": SIZES})
-        open_set.calibrate(store, name)
+        store.save(f"{name}_open_set.npy", calibration(store, name), needs=[f"{name}_val.npy"])
     return folder
+
+
+def calibration(store: Store, features: str) -> np.ndarray:
+    """Distances of the validation images to their nearest train image at unit length, `[n_val, 1]`."""
+    gallery, queries = (normalising.l2_normalise(store.features(features, part)) for part in ("train", "val"))
+    distances = np.linalg.norm(queries[:, np.newaxis] - gallery, axis=2).min(axis=1, keepdims=True)
+    return np.sort(distances, axis=0).astype(np.float32)
 
 
 def opened(folder: Path, patch: pytest.MonkeyPatch) -> Store:
@@ -67,6 +73,11 @@ def store(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     return opened(folder, monkeypatch)
 
 
+@pytest.fixture
+def photos(folder: Path) -> Path:
+    return folder / "photos"
+
+
 def command(folder: Path, **settings: str) -> subprocess.CompletedProcess:
     environment = os.environ | tiny.environment(folder) | {"WEIGHTS": ""} | settings
     return subprocess.run(
@@ -75,15 +86,17 @@ def command(folder: Path, **settings: str) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.parametrize("name", ["mobilenetv2", "siamese_cnn"])
-def test_an_indexed_image_gets_the_row_it_has(store: Store, name: str) -> None:
-    row = query.encoder(store, name)(store.data / store.files("test")[0])
+def test_an_indexed_image_gets_the_row_it_has(store: Store, photos: Path, name: str) -> None:
+    row = query.encoder(store, name)(photos / store.files("test")[0])
     np.testing.assert_array_equal(row, store.features(name, "test")[0])
 
 
 @pytest.mark.parametrize("name", ["mobilenetv2", "siamese_cnn"])
 @pytest.mark.parametrize("parts", [PARTS, ("train",)])
-def test_the_nearest_are_those_at_unit_length(store: Store, name: str, parts: tuple[str, ...]) -> None:
-    answer = query.find(store, store.data / store.files("test")[3], k=7, features=name, parts=parts)
+def test_the_nearest_are_those_at_unit_length(
+    store: Store, photos: Path, name: str, parts: tuple[str, ...]
+) -> None:
+    answer = query.find(store, photos / store.files("test")[3], k=7, features=name, parts=parts)
     rows = normalising.l2_normalise(np.concatenate([store.features(name, part) for part in parts]))
     distances = np.linalg.norm(rows - normalising.l2_normalise(store.features(name, "test")[[3]]), axis=1)
     order = np.argsort(distances, kind="stable")[:7]
@@ -93,65 +106,34 @@ def test_the_nearest_are_those_at_unit_length(store: Store, name: str, parts: tu
         assert answer.files[0] == store.files("test")[3] and answer.distances[0] < 1e-6
 
 
-def test_a_picture_from_elsewhere_is_called_unlike_anything(store: Store, tmp_path: Path) -> None:
+def test_the_gallery_has_nothing_similar_to_a_picture_from_elsewhere(
+    store: Store, photos: Path, tmp_path: Path
+) -> None:
     checks = np.indices((64, 64)).sum(axis=0) % 2 * 255
     Image.fromarray(checks.astype(np.uint8)).save(tmp_path / "checks.png")
     answer = query.find(store, tmp_path / "checks.png", features="siamese_cnn")
-    assert answer.unlike and answer.nearer == 1
-    assert "like nothing in the index: farther" in str(answer) and "100.0% of" in str(answer)
-    known = query.find(store, store.data / store.files("val")[0], features="siamese_cnn")
-    assert not known.unlike and known.nearer == 0 and "This picture is in the index, or a copy" in str(known)
-    assert "like images of the index: nearer to" in str(replace(known, distances=known.distances + 0.1))
-
-
-def test_the_limit_leaves_out_the_farthest_twentieth_of_validation(store: Store) -> None:
-    usual = open_set.calibrate(store, "siamese_cnn")
-    train, val = (store.features("siamese_cnn", part) for part in ("train", "val"))
-    expected = np.linalg.norm(val[:, np.newaxis].astype(float) - train, axis=2).min(axis=1)
-    np.testing.assert_allclose(usual, np.sort(expected), atol=1e-6)
-    assert 0 < (expected > open_set.limit(usual)).mean() <= 0.05 + 1 / len(val)
-
-
-def test_a_category_left_out_is_not_found_in_itself() -> None:
-    index, categories = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]), np.array(["a", "b", "c"])
-    found = out_of_distribution.to_other_categories(index, 3 * index, categories, categories)
-    np.testing.assert_allclose(found, np.sqrt(2))
-
-
-def test_pictures_unlike_photographs_are_of_every_kind(store: Store, monkeypatch) -> None:
-    monkeypatch.setattr(out_of_distribution, "PICTURES", 3)
-    describe = extraction.to_embedding(store.load("siamese_cnn.tflite"), sizes=[16])
-    described = [
-        out_of_distribution.describe_unlike(describe, drawings=drawings, seed=5) for drawings in (True, False)
-    ]
-    assert list(described[0]) == [*described[1], "drawings"]
-    for kind, rows in described[1].items():
-        assert rows.shape == (3, 128) and len(np.unique(rows, axis=0)) > 1
-        np.testing.assert_array_equal(rows, described[0][kind])
-    pixels = out_of_distribution.describe_unlike(
-        lambda content: load_image(content, 64), drawings=False, seed=5
-    )
-    colours = {
-        kind: [len(np.unique(each.reshape(-1, 3), axis=0)) for each in pixels[kind]] for kind in pixels
-    }
-    assert (
-        colours["plain colours"] == [1] * 3 and min(colours["noise"]) > min(colours["colour gradients"]) > 1
-    )
+    assert answer.unlike and answer.limit == open_set.limit(store.load("siamese_cnn_open_set.npy"))
+    numbers = f"(distance {answer.distances[0]:.3f}, limit {answer.limit:.3f}; features: siamese_cnn)."
+    assert str(answer).splitlines()[-1] == f"The gallery has nothing similar {numbers}"
+    near = replace(answer, distances=np.full(10, answer.limit))
+    assert not near.unlike and "The gallery has similar images (distance " in str(near)
+    known = query.find(store, photos / store.files("val")[0], features="siamese_cnn")
+    assert "This picture is in the gallery, or a copy of it is (features: siamese_cnn)." in str(known)
 
 
 def test_the_default_is_the_best_that_is_there(
-    store: Store, folder: Path, tmp_path: Path, monkeypatch
+    store: Store, photos: Path, folder: Path, tmp_path: Path, monkeypatch
 ) -> None:
-    image = store.data / store.files("test")[0]
+    image = photos / store.files("test")[0]
     assert query.find(store, image).features == "mobilenetv2"
     shutil.copytree(folder / "artifacts", tmp_path / "artifacts")
-    (tmp_path / "artifacts" / "mobilenetv2_novelty.npy").unlink()
+    (tmp_path / "artifacts" / "mobilenetv2_open_set.npy").unlink()
     monkeypatch.setenv("ARTIFACTS", str(tmp_path / "artifacts"))
     assert query.find(open_store(read_settings()), image).features == "siamese_cnn"
 
 
-def test_one_call_prints_and_draws(store: Store, capsys: pytest.CaptureFixture) -> None:
-    figure = query.show(store.data / store.files("val")[0], k=7)
+def test_one_call_prints_and_draws(store: Store, photos: Path, capsys: pytest.CaptureFixture) -> None:
+    figure = query.show(photos / store.files("val")[0], k=7)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["rank", "distance", "file"] and len(lines) == 9
     assert lines[1].split() == ["1", "0.000", store.files("val")[0]]
@@ -159,14 +141,14 @@ def test_one_call_prints_and_draws(store: Store, capsys: pytest.CaptureFixture) 
     assert len(titles) == 8 and not any(mark in title for title in titles for mark in "✓✗")
 
 
-def test_the_command_writes_a_picture_and_opens_none_without_a_terminal(folder: Path, tmp_path: Path) -> None:
+def test_the_command_prints_a_table_and_writes_a_picture(folder: Path, tmp_path: Path) -> None:
     image = tmp_path / "Ferien 2019 狐.v2.png"
     shutil.copy(next((folder / "photos").rglob("*.png")), image)
     done = command(folder, IMAGE=str(image), K="200", DISPLAY=":0")
     assert (done.returncode, done.stderr) == (0, "")
     images = tiny.IMAGES * len(tiny.COLOURS)
     assert len(done.stdout.splitlines()) == images + 4
-    assert "This picture is in the index, or a copy of it is (mobilenetv2)." in done.stdout
+    assert "This picture is in the gallery, or a copy of it is (features: mobilenetv2)." in done.stdout
     assert f"There are only {images} images, not 200." in done.stdout
     with Image.open(folder / "artifacts" / "figures" / "query.png") as picture:
         assert min(picture.size) > 300
@@ -175,30 +157,36 @@ def test_the_command_writes_a_picture_and_opens_none_without_a_terminal(folder: 
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({}, "no IMAGE is named: make query IMAGE=photo.jpg"),
         ({"IMAGE": "/nowhere.jpg"}, "/nowhere.jpg is no file: name a picture"),
         ({"IMAGE": "/"}, "/ is no file: name a picture"),
         ({"IMAGE": "/" + 300 * "x"}, "x is no file: name a picture"),
         ({"IMAGE": __file__}, "test_query.py cannot be read (not an image)"),
         ({"IMAGE": __file__, "K": "none"}, "K=none is not a whole number from 1"),
-        ({"IMAGE": __file__, "FEATURES": "fused"}, "FEATURES=fused is unknown: use proxy_mobilenetv2, siam"),
-        (
-            {"IMAGE": __file__, "FEATURES": "proxy_mobilenetv2"},
-            "proxy_mobilenetv2_train.npy is missing: run notebook 03_siamese_encoders or `make`",
-        ),
         ({"IMAGE": __file__, "ARTIFACTS": "/nowhere"}, "is missing: run notebook 02_mobilenetv2_features"),
     ],
 )
-def test_what_cannot_be_answered_is_said_in_one_line(folder: Path, settings: dict, message: str) -> None:
-    done = command(folder, **settings)
-    assert done.returncode == 1 and done.stdout == ""
-    assert message in done.stderr and done.stderr.count("\n") == 1
+def test_what_cannot_be_answered_is_said_in_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], message: str
+) -> None:
+    for name, value in (tiny.environment(folder) | {"WEIGHTS": "", "IMAGE": "", "K": ""} | settings).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(RetrievalError) as error:
+        main()
+    assert message in str(error.value) and "\n" not in str(error.value)
 
 
-def test_features_of_which_no_encoder_is_known_are_an_error(store: Store) -> None:
-    image = store.data / store.files("val")[0]
-    with pytest.raises(RetrievalError, match="FEATURES=colour is unknown"):
+def test_the_command_fails_with_one_line(folder: Path) -> None:
+    done = command(folder)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "no IMAGE is named: make query IMAGE=photo.jpg\n"
+
+
+def test_features_that_cannot_be_used_are_an_error(store: Store, photos: Path) -> None:
+    image = photos / store.files("val")[0]
+    with pytest.raises(RetrievalError, match="the features colour are unknown: use one of proxy"):
         query.find(store, image, features="colour")
+    with pytest.raises(RetrievalError, match=r"proxy_mobilenetv2_train.npy is missing: run"):
+        query.find(store, image, features="proxy_mobilenetv2")
     store.save("colour_train.npy", np.zeros((2, 3), np.float32))
-    with pytest.raises(RetrievalError, match="FEATURES=colour cannot be computed of a new image"):
+    with pytest.raises(RetrievalError, match="the features colour cannot be computed for a single image"):
         query.find(store, image, features="colour")

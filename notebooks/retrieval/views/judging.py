@@ -1,21 +1,20 @@
-"""Relevance feedback by clicking, in Jupyter: pictures that are buttons, and a search after each round."""
+"""Relevance feedback by clicking, in Jupyter: pictures are buttons, and each round is a new search."""
 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 
 import ipywidgets as widgets
-import numpy as np
 from IPython import get_ipython
 from IPython.display import display
 
-from retrieval.data.dataset import category_of
 from retrieval.data.images import encoded
+from retrieval.data.parts import Part
 from retrieval.search.session import Session, mark, score, search
 from retrieval.views.grids import thumbnail
 from retrieval.views.style import RIGHT, WRONG
@@ -38,32 +37,28 @@ STYLE = f"""<style>
 .judging button.jupyter-button:focus-visible {{ outline: 3px solid; outline-offset: 0; }}
 </style>"""
 INSTEAD = {
-    "text/markdown": "*A page cannot search: the figures above show the session of a person who goes by the "
-    "labels. To judge by yourself, open this notebook in Jupyter (`make lab`) and run it.*"
+    "text/markdown": "*This page cannot search. The figures above show a session judged by the labels. "
+    "To judge by clicking, open this notebook in Jupyter (`make lab`) and run it.*"
 }
 
 
 @dataclass(frozen=True)
 class Collection:
-    """What is searched, and what one can search for.
+    """A gallery to search and queries to choose from.
 
     Attributes:
         root: folder of the data set.
-        index: features `[n_index, dim]`.
-        index_files: of the index, relative to `root`, `[n_index]`; a file's folder is its category.
-        queries: features `[n_queries, dim]`.
-        query_files: of the queries, likewise.
+        gallery: the images that are searched.
+        queries: the images that one can search for.
     """
 
     root: Path
-    index: np.ndarray
-    index_files: Sequence[str]
-    queries: np.ndarray
-    query_files: Sequence[str]
+    gallery: Part
+    queries: Part
 
 
 class Judging(widgets.VBox):
-    """A session to click through, its rounds side by side.
+    """A session of relevance feedback by clicking, its rounds side by side.
 
     Args:
         collection: its first query is searched for until another one is chosen.
@@ -72,7 +67,7 @@ class Judging(widgets.VBox):
 
     def __init__(self, collection: Collection, *, shown: int) -> None:
         self.collection, self.shown = collection, shown
-        options = [(file, row) for row, file in enumerate(collection.query_files)]
+        options = [(file, row) for row, file in enumerate(collection.queries.files.tolist())]
         self.query = widgets.Dropdown(options=options, description="Query")
         self.query.style.description_width = "auto"
         self.next = widgets.Button(description="Next round", button_style="primary", tooltip="search again")
@@ -88,10 +83,10 @@ class Judging(widgets.VBox):
 
     def _ask(self, *_: object) -> None:
         """Starts a session with the chosen query."""
-        file = self.collection.query_files[self.query.value]
-        categories = np.array([category_of(each) for each in self.collection.index_files])
-        self.right = categories == category_of(file)
-        self.columns, self.sessions = [_column("", [self.collection.root / file])], []
+        root, queries, row = self.collection.root, self.collection.queries, self.query.value
+        self.right = self.collection.gallery.categories == queries.categories[row]
+        self.columns = [_column("", [root / queries.files[row]])]
+        self.sessions: list[Session] = []
         (picture,) = self.columns[0].children[-1].children
         picture.description, picture.disabled = "query", True
         self._go(self._search(()))
@@ -109,15 +104,15 @@ class Judging(widgets.VBox):
         self._go(mark(self.sessions[-1], position))
 
     def _search(self, session: Session) -> Session:
-        query = self.collection.queries[self.query.value]
-        return search(session, self.collection.index, query, shown=self.shown)
+        query = self.collection.queries.features[self.query.value]
+        return search(session, self.collection.gallery.features, query, shown=self.shown)
 
     def _go(self, session: Session) -> None:
         self.sessions.append(session)
         self._show()
 
     def _show(self) -> None:
-        """Brings the view up to the session. What stays keeps its widgets, and with them the focus."""
+        """Updates the view. Rounds that stay keep their widgets, because a new widget loses the focus."""
         session = self.sessions[-1]
         del self.columns[1 + len(session) :]
         for number in range(len(self.columns) - 1, len(session)):
@@ -133,7 +128,7 @@ class Judging(widgets.VBox):
         precision, new, right = score(session, number, self.right)
         heading = f"<b>round {number}</b>, precision@{self.shown} {precision:.2f}<br>"
         positions = session[number].shown.tolist()
-        paths = [self.collection.root / self.collection.index_files[position] for position in positions]
+        paths = [self.collection.root / file for file in self.collection.gallery.files[positions]]
         column = _column(f"{heading}{new} new ones, {right} of them right", paths)
         for picture, position in zip(column.children[-1].children, positions, strict=True):
             picture.on_click(partial(self._mark, position))
@@ -141,13 +136,13 @@ class Judging(widgets.VBox):
 
 
 def show(collection: Collection, *, shown: int = 10) -> None:
-    """Shows a session to click through where someone can click; elsewhere a sentence says where.
+    """Shows a `Judging` if there is somebody to click; otherwise a sentence says how to open one.
 
     Args:
         collection: its first query is searched for until another one is chosen.
-        shown: images in a round, at most as many as the index has.
+        shown: images in a round, at most as many as the gallery has.
     """
-    # With every cell, the front end says whether there is someone to ask. Under nbconvert there is not.
+    # With every cell, the front end says whether there is somebody to ask. Under nbconvert there is not.
     if not get_ipython().get_parent()["content"]["allow_stdin"]:
         display(INSTEAD, raw=True)
     else:
@@ -155,8 +150,8 @@ def show(collection: Collection, *, shown: int = 10) -> None:
         display(Judging(collection, shown=shown)._repr_mimebundle_() | INSTEAD, raw=True)
 
 
-def _column(heading: str, paths: Sequence[Path]) -> widgets.VBox:
-    """A heading, then images as buttons, two in a line: the style gives each button its picture."""
+def _column(heading: str, paths: Iterable[Path]) -> widgets.VBox:
+    """A heading, then images as buttons, two in a line; the style gives each button its picture."""
     pictures, rules = [], []
     for path in paths:
         name = f"picture-{sha256(bytes(path)).hexdigest()[:16]}"
@@ -175,5 +170,5 @@ def _caption(picture: widgets.Button, mark: bool | None) -> None:
 
 @cache
 def _jpeg(path: Path) -> str:
-    """A thumbnail, base64."""
+    """A thumbnail as JPEG, base64."""
     return b64encode(encoded(thumbnail(path), "JPEG", quality=85)).decode()

@@ -5,39 +5,41 @@ Jinja fills it into `page.html` and escapes every name: a folder may be called <
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jinja2 import Environment, StrictUndefined
+from PIL import Image
 
 from retrieval.artifacts.store import Store
-from retrieval.data.images import load_images
+from retrieval.data.images import encoded, load_images
+from retrieval.data.parts import Part
 from retrieval.evaluation import metrics, results
 from retrieval.evaluation.intervals import confusion_shares
 from retrieval.search.neighbours import nearest
 from retrieval.views import feature_map
-from retrieval.views.grids import data_uri
 
-REFERENCE = "mobilenetv2"  # what the best method is shown beside
-NEIGHBOURS = 5  # that are shown of a query
-QUERIES = 2  # that are shown of the best answered, and as many of the worst
+REFERENCE = "mobilenetv2"  # the best method is shown beside this one
+NEIGHBOURS = 5  # shown for a query
+QUERIES = 2  # shown of those with most right neighbours, and of those with fewest
 PICTURE = 112  # pixels a side
+MOST_POINTS = 3000  # on the map: t-SNE of so many images takes half a minute
 
-# Distances and positions by `<features>`, as `search.nearest` finds them.
+Results = Mapping[str, results.Result]  # by `<features>`, at least one
+# Distances and positions by `<features>`, as `nearest` returns them.
 Found = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
-def render(
-    results: Mapping[str, results.Result],
-    problems: Sequence[str] = (),
-    closeup: Mapping[str, Any] | None = None,
-) -> str:
+def render(methods: Results, problems: Sequence[str] = (), closeup: Mapping[str, Any] | None = None) -> str:
     """The page as HTML.
 
     Args:
-        results: by `<features>`, one at least.
+        methods: the results of every method.
         problems: lines about what is missing.
         closeup: as `look_closely`; without it, the page has the figures of whole methods only.
     """
@@ -46,87 +48,120 @@ def render(
     )
     template = environment.from_string(Path(__file__).with_name("page.html").read_text("utf-8"))
     reported = results.load_reported()
-    table = results.rounded(results.summary(results, reported))
+    table = results.rounded(results.summary(methods, reported))
     return template.render(
-        caption=results.caption(results),
+        caption=results.caption(methods),
         measures={measure: table[measure].to_dict("index") for measure in (results.ACCURACY, results.ANMRR)},
-        comparable=results.is_comparable(results),
+        comparable=results.is_comparable(methods),
         source=reported["source"],
-        results={results.title(name): results[name] for name in results.ordered(results)},
+        results={results.title(name): methods[name] for name in results.ordered(methods)},
         k=results.K,
-        remarks=results.remarks(results),
+        remarks=results.remarks(methods),
         problems=problems,
         closeup=closeup,
     )
 
 
-def look_closely(
-    store: Store, root: Path, results: Mapping[str, results.Result], *, seed: int
-) -> dict[str, Any]:
-    """What the best method confuses, some queries, and its features on a map.
-
-    The best is that of the highest precision@3, of several that of the highest mAP, of several the first.
+def look_closely(store: Store, root: Path, methods: Results, *, seed: int) -> dict[str, Any]:
+    """What `page.html` shows of the best method: its confusions, some queries, a map of its features.
 
     Args:
-        store: that holds its features and those of MobileNetV2.
+        store: holds the features of the best method and of MobileNetV2.
         root: folder of the data set.
-        results: by `<features>`, one at least.
+        methods: the results of every method.
         seed: of what is drawn at random.
-
-    Returns:
-        What `page.html` needs for these.
 
     Raises:
         RetrievalError: features or images are missing, damaged or stale.
     """
-    order = results.ordered(results)
-    # Means of the same values in another order may differ in their last bits.
-    scores = {name: (round(results[name]["accuracy"], 9), round(results[name]["map"], 9)) for name in order}
-    best = max(order, key=scores.get)
-    tied = [name for name in order if scores[name][0] == scores[best][0] and name != best]
+    best, tied = _best(methods)
+    shown = [name for name in dict.fromkeys([best, REFERENCE]) if name in methods]
+    parts = {name: (store.part(name, "train"), store.part(name, "test")) for name in shown}
     found = {
-        name: nearest(store.features(name, "train"), store.features(name, "test"), NEIGHBOURS, method="exact")
-        for name in dict.fromkeys([best, REFERENCE])
-        if name in results
+        name: nearest(gallery.features, queries.features, NEIGHBOURS, method="exact")
+        for name, (gallery, queries) in parts.items()
     }
-    categories, files = store.categories("test"), np.array(store.files("test"))
-    counts = metrics.confusion(categories, store.categories("train")[found[best][1][:, : results.K]])
-    worst = [row["category"] for row in results[best]["worst_categories"]]
-    points, rows = feature_map.layout(store.features(best, "test"), seed=seed)
+    gallery, queries = parts[best]
+    retrieved = gallery.categories[found[best][1]]
+    counts = metrics.confusion(queries.categories, retrieved[:, : results.K])
+    drawn = _draw(queries, retrieved, seed=seed)
     return {
         "method": results.title(best),
         "tied": [results.title(name) for name in tied],
-        "confusion": confusion_shares(counts, worst),
-        "queries": _queries(store, root, found, seed=seed),
-        "images": len(files),
-        "map": feature_map.drawing(points, files[rows].tolist(), categories[rows], root),
-        "categories": feature_map.in_words(counts, points, categories[rows]),
+        "confusion": confusion_shares(counts, [row["category"] for row in methods[best]["worst_categories"]]),
+        "queries": _queries(root, gallery, queries, drawn, found),
+        **_features(root, queries, counts, title=results.title(best), seed=seed),
     }
 
 
-def _queries(store: Store, root: Path, found: Found, *, seed: int) -> list[dict[str, Any]]:
-    """Some queries, each with its picture and what every method finds for it."""
-    drawn = _draw(store, next(iter(found.values()))[1], seed=seed)
-    queries = _pictures(store, root, "test", drawn)
-    for name, (distances, positions) in found.items():
-        pictures = iter(_pictures(store, root, "train", positions[drawn].ravel()))
-        for query, row in zip(queries, drawn, strict=True):
-            images = [next(pictures) | {"distance": distance} for distance in distances[row]]
-            query.setdefault("found", {})[results.title(name)] = images
-    return queries
+def _best(methods: Results) -> tuple[str, list[str]]:
+    """The method with the highest precision@3, and the others that share it.
+
+    If several share it, the method with the highest mAP; if they share this too, the first.
+    """
+    order = results.ordered(methods)
+    # Means of the same values in another order may differ in their last bits.
+    scores = {name: (round(methods[name]["accuracy"], 9), round(methods[name]["map"], 9)) for name in order}
+    best = max(order, key=lambda name: scores[name])
+    return best, [name for name in order if scores[name][0] == scores[best][0] and name != best]
 
 
-def _draw(store: Store, positions: np.ndarray, *, seed: int) -> np.ndarray:
-    """Rows of queries for which the most of what was found is right, then of those with the fewest."""
-    right = store.categories("train")[positions] == store.categories("test")[:, np.newaxis]
-    hits, rng = right.sum(axis=1), np.random.default_rng(seed)
+def _draw(queries: Part, retrieved: np.ndarray, *, seed: int) -> np.ndarray:
+    """Rows of queries with most right neighbours, then of queries with fewest.
+
+    Args:
+        queries: `[n]` images.
+        retrieved: the categories of their neighbours, `[n, k]`.
+        seed: of the draw.
+    """
+    hits, rng = (retrieved == queries.categories[:, np.newaxis]).sum(axis=1), np.random.default_rng(seed)
     pools = [np.flatnonzero(hits == count) for count in dict.fromkeys([hits.max(), hits.min()])]
     return np.concatenate([rng.choice(pool, min(QUERIES, len(pool)), replace=False) for pool in pools])
 
 
-def _pictures(store: Store, root: Path, part: str, rows: np.ndarray) -> list[dict[str, Any]]:
-    files, categories = np.array(store.files(part))[rows].tolist(), store.categories(part)[rows].tolist()
+def _queries(
+    root: Path, gallery: Part, queries: Part, rows: np.ndarray, found: Found
+) -> list[dict[str, Any]]:
+    """Some queries (rows), each with its picture and what every method found for it."""
+    shown = _pictures(root, queries.take(rows))
+    for name, (distances, positions) in found.items():
+        pictures = iter(_pictures(root, gallery.take(positions[rows].ravel())))
+        for query, row in zip(shown, rows, strict=True):
+            images = [next(pictures) | {"distance": distance} for distance in distances[row]]
+            query.setdefault("found", {})[results.title(name)] = images
+    return shown
+
+
+def _pictures(root: Path, images: Part) -> list[dict[str, Any]]:
+    """File, category and picture of every image."""
+    pixels = load_images(root, images.files.tolist(), PICTURE)
+    contents = [encoded(Image.fromarray(image), "JPEG", quality=80) for image in pixels]
     return [
-        {"file": file, "category": category, "image": data_uri(image)}
-        for file, category, image in zip(files, categories, load_images(root, files, PICTURE), strict=True)
+        {"file": file, "category": category, "image": _data_uri(content, "jpeg")}
+        for file, category, content in zip(images.files, images.categories, contents, strict=True)
     ]
+
+
+def _features(root: Path, queries: Part, counts: pd.DataFrame, *, title: str, seed: int) -> dict[str, Any]:
+    """The map of the features as a picture, and in words; of `MOST_POINTS` images if there are more."""
+    # Nothing else on the page needs matplotlib.
+    from retrieval.views import plots
+
+    rows = np.arange(len(queries))
+    if len(rows) > MOST_POINTS:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, MOST_POINTS, replace=False))
+    mapped, content = queries.take(rows), BytesIO()
+    points = feature_map.tsne(mapped.features, seed=seed)
+    figure = plots.feature_map(points, root, mapped.files.tolist(), title=title)
+    figure.savefig(content, format="png", dpi=120, bbox_inches="tight")
+    return {
+        "images": len(queries),
+        "mapped": len(mapped),
+        "map": _data_uri(content.getvalue(), "png"),
+        "categories": feature_map.in_words(counts, points, mapped.categories),
+    }
+
+
+def _data_uri(content: bytes, kind: str) -> str:
+    """The content of an image file as a text, for `src` of HTML's <img>."""
+    return f"data:image/{kind};base64,{b64encode(content).decode()}"

@@ -1,4 +1,4 @@
-"""Figures: query grids and plots. They only draw; every number comes from the caller.
+"""Plots. They only draw; every number comes from the caller, and long names are shortened.
 
 Every function returns a closed figure, which Jupyter shows once, as the value of its cell.
 """
@@ -7,20 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from colorsys import hls_to_rgb
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.ticker import LogLocator
 
 from retrieval.data.dataset import category_of
-from retrieval.views.grids import LABELLED, thumbnail
-from retrieval.views.style import METHODS, PARTS, QUERY, RIGHT, WRONG, _finish, hue
+from retrieval.views.grids import thumbnail
+from retrieval.views.style import LINES, METHODS, PARTS, QUERY, RIGHT, WRONG, finish, hue, shortened, styled
 
-# What a loss tells of a batch besides itself.
+Frame = TypeVar("Frame", pd.DataFrame, pd.Series)
+
+LABELLED = 60  # categories that can be labelled in one figure
+_in_legend = partial(shortened, length=40)
+# The columns of a training's history that are shares of a batch.
 SHARES = {
     "hardest": "violating among the hardest",
     "random": "violating among all triplets",
@@ -28,24 +35,38 @@ SHARES = {
 }
 
 
+@styled()
 def category_counts(counts: pd.DataFrame, *, title: str) -> Figure:
-    """Stacked bars: images per category (rows) and part (columns); of many, the smallest and largest."""
+    """Stacked bars: images per category (rows) and part (columns).
+
+    If there are more than 60 categories, the smallest and the largest.
+    """
     if len(counts) > LABELLED:
         counts = counts.loc[counts.sum(axis=1).sort_values(kind="stable").index]
     counts, title = _ends(counts, title)
     figure, axis = plt.subplots(figsize=(11, 3.6))
     counts.plot.bar(stacked=True, ax=axis, width=0.8, color=[PARTS[part] for part in counts.columns])
     axis.set(title=title, xlabel="", ylabel="images")
-    axis.tick_params(axis="x", labelsize=8, labelrotation=90)
+    _label(axis, counts.index)
     axis.legend(title=None, ncols=3, loc="upper left", bbox_to_anchor=(0, 1.0), framealpha=0.9)
     axis.set_ylim(0, counts.sum(axis=1).max() * 1.2)
-    return _finish(figure)
+    return finish(figure)
 
 
+@styled()
 def feature_map(points: np.ndarray, root: Path, files: Sequence[str], *, title: str) -> Figure:
-    """Features projected to 2-d `[n, 2]`, coloured by category, a thumbnail in place of some.
+    """Points `[n, 2]`, one for each image, coloured by category; the central images are thumbnails.
 
-    Of more than 60 categories, the 60 with most images get a thumbnail and a name.
+    If there are more than 60 categories, the 60 with most images have a thumbnail and a name.
+
+    Args:
+        points: as `feature_map.tsne`, `[n, 2]`.
+        root: folder of the data set.
+        files: of the images, relative to `root`, `[n]`; a file's folder is its category.
+        title: of the figure.
+
+    Raises:
+        RetrievalError: an image cannot be read.
     """
     names = np.array([category_of(file) for file in files])
     categories = np.unique(names)
@@ -54,26 +75,26 @@ def feature_map(points: np.ndarray, root: Path, files: Sequence[str], *, title: 
     figure, axis = plt.subplots(figsize=(11, 9))
     for category, colour in zip(categories, colours, strict=True):
         inside = names == category
-        axis.scatter(*points[inside].T, s=14, color=colour, alpha=0.7, linewidths=0)
+        axis.scatter(points[inside, 0], points[inside, 1], s=14, color=colour, alpha=0.7, linewidths=0)
         if category not in largest:
             continue
         centre = np.median(points[inside], axis=0)
         closest = np.flatnonzero(inside)[np.argmin(np.linalg.norm(points[inside] - centre, axis=1))]
-        image = OffsetImage(thumbnail(root / files[closest]), zoom=0.17)
+        image = OffsetImage(np.asarray(thumbnail(root / files[closest])), zoom=0.17)
         axis.add_artist(
             AnnotationBbox(
                 image, points[closest], pad=0.12, bboxprops={"edgecolor": colour, "linewidth": 1.5}
             )
         )
-        axis.annotate(
-            category, points[closest], (0, -18), textcoords="offset points", ha="center", fontsize=6
-        )
+        name, place = shortened(category), points[closest]
+        axis.annotate(name, place, (0, -18), textcoords="offset points", ha="center", fontsize=6)
     axis.set(title=title, xticks=[], yticks=[])
-    return _finish(figure)
+    return finish(figure)
 
 
+@styled()
 def training_curves(history: pd.DataFrame, *, title: str) -> Figure:
-    """Loss, shares of the batches and validation precision@3, by epoch; stars where a stage was best."""
+    """Loss, shares of the batches and validation precision@3, by epoch; a star is the best of a stage."""
     figure, (loss, share, precision) = plt.subplots(1, 3, figsize=(12, 3.2))
     loss.plot(history.epoch, history.loss, color=QUERY, marker="o")
     loss.set(title="loss", ylim=(0, 1.15 * history.loss.max()))
@@ -92,48 +113,55 @@ def training_curves(history: pd.DataFrame, *, title: str) -> Figure:
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
     figure.suptitle(title)
-    return _finish(figure)
+    return finish(figure)
 
 
+@styled()
 def f1_bars(reports: Mapping[str, pd.DataFrame], *, title: str) -> Figure:
-    """F1 of every category (rows of the reports) for every method, sorted by the first one.
+    """F1 of every category (rows of the reports) for every method, sorted by the first method.
 
-    Of many categories, the lowest and the highest.
+    If there are more than 60 categories, the lowest and the highest.
     """
     frame = pd.DataFrame({method: report.f1 for method, report in reports.items()})
     frame, title = _ends(frame.sort_values(frame.columns[0]), title)
     figure, axis = plt.subplots(figsize=(11, 3.8))
     for method in frame:
-        axis.plot(frame.index, frame[method], "o", color=METHODS[method], markersize=5, label=method)
+        axis.plot(
+            range(len(frame)), frame[method], "o", color=METHODS[str(method)], markersize=5, label=method
+        )
     axis.set(ylabel="F1", ylim=(-0.03, 1.03))
     axis.set_title(title, pad=28)
-    axis.tick_params(axis="x", labelsize=8, labelrotation=90)
+    _label(axis, frame.index)
     axis.grid(alpha=0.3)
     axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=frame.shape[1], frameon=False)
-    return _finish(figure)
+    return finish(figure)
 
 
+@styled()
 def differences(values: pd.Series, *, title: str) -> Figure:
-    """Signed differences by category as bars, sorted; of many, the ends; gains and losses in two colours."""
+    """Differences by category as sorted bars, gains and losses in two colours.
+
+    If there are more than 60 categories, both ends.
+    """
     values, title = _ends(values.sort_values(), title)
     figure, axis = plt.subplots(figsize=(11, 3.4))
-    axis.bar(values.index, values, color=np.where(values >= 0, RIGHT, WRONG))
+    axis.bar(range(len(values)), values, color=np.where(values >= 0, RIGHT, WRONG))
     axis.axhline(0, color=QUERY, linewidth=0.8)
     axis.set(title=title, ylabel="difference in F1")
-    axis.tick_params(axis="x", labelsize=8, labelrotation=90)
-    return _finish(figure)
+    _label(axis, values.index)
+    return finish(figure)
 
 
+@styled()
 def gains(ablation: pd.DataFrame, measures: Sequence[str], *, title: str) -> Figure:
-    """What every step adds to the one before, a panel per measure, with 95 % intervals.
+    """What every step adds to the step before, a panel per measure, with 95 % intervals.
+
+    Blue is better, orange is worse, grey is no difference.
 
     Args:
-        ablation: as `comparison.ablation`; steps without a difference are left out.
-        measures: of which it has differences.
+        ablation: as `intervals.ablation`; steps without a difference are left out.
+        measures: the panels, such as "P@3".
         title: of the figure.
-
-    Returns:
-        Blue is better, orange worse, grey no difference.
     """
     colours = {"better": RIGHT, "worse": WRONG, "no difference": "#999999"}
     steps = ablation[ablation[f"{measures[0]} difference"].notna()].iloc[::-1]
@@ -149,9 +177,10 @@ def gains(ablation: pd.DataFrame, measures: Sequence[str], *, title: str) -> Fig
         axis.grid(alpha=0.3, axis="x")
     axes[0].set_yticks(range(len(steps)), labels, fontsize=8)
     figure.suptitle(title)
-    return _finish(figure)
+    return finish(figure)
 
 
+@styled()
 def confusion_heatmap(shares: pd.DataFrame, *, title: str) -> Figure:
     """What was retrieved (columns) for queries of some categories (rows), as shares in [0, 1]."""
     figure, axis = plt.subplots(figsize=(1.5 + 0.62 * shares.shape[1], 1.4 + 0.45 * shares.shape[0]))
@@ -160,10 +189,11 @@ def confusion_heatmap(shares: pd.DataFrame, *, title: str) -> Figure:
         if share >= 0.005:
             colour = "white" if share < 0.5 else "black"
             axis.text(column, row, f"{share:.2f}", ha="center", va="center", fontsize=8, color=colour)
-    axis.set_xticks(range(shares.shape[1]), shares.columns, rotation=45, ha="right", fontsize=8)
-    axis.set_yticks(range(shares.shape[0]), shares.index, fontsize=8)
+    columns, rows = ([shortened(name) for name in names] for names in (shares.columns, shares.index))
+    axis.set_xticks(range(len(columns)), columns, rotation=45, ha="right", fontsize=8)
+    axis.set_yticks(range(len(rows)), rows, fontsize=8)
     axis.set(title=title, xlabel="category retrieved", ylabel="category of the query")
-    return _finish(figure)
+    return finish(figure)
 
 
 def curves(frame: pd.DataFrame, *, title: str, xlabel: str, ylabel: str) -> Figure:
@@ -171,29 +201,33 @@ def curves(frame: pd.DataFrame, *, title: str, xlabel: str, ylabel: str) -> Figu
     return curve_panels({title: frame}, xlabel=xlabel, ylabel=ylabel)
 
 
+@styled()
 def curve_panels(frames: Mapping[str, pd.DataFrame], *, xlabel: str, ylabel: str) -> Figure:
-    """Frames of the same columns side by side, by title: every column a line over the index."""
+    """Frames with the same columns side by side, by title: every column is a line over the index."""
     size = (6 + 3 * len(frames), 3.6)
     figure, axes = plt.subplots(1, len(frames), figsize=size, sharey=True, squeeze=False)
     for axis, (title, frame) in zip(axes.flat, frames.items(), strict=True):
-        frame.plot(ax=axis, marker="o", color=list(METHODS.values())[: frame.shape[1]], legend=False)
+        frame = frame.rename(columns=_in_legend)
+        frame.plot(ax=axis, marker="o", color=LINES[: frame.shape[1]], legend=False)
         axis.set(title=title, xlabel=xlabel, ylabel=ylabel)
         if pd.api.types.is_integer_dtype(frame.index):
             axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
     axes[0, -1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-    return _finish(figure)
+    return finish(figure)
 
 
+@styled()
 def log_panels(frames: Mapping[str, pd.DataFrame], *, ylabel: str) -> Figure:
-    """Frames side by side, by title: up to three columns a line over the index, both axes logarithmic.
+    """Frames side by side, by title: each of up to three columns is a line over the index.
 
-    An index is named after what it counts.
+    Both axes are logarithmic. The name of the index labels its axis.
     """
     size = (3.8 * len(frames), 3.6)
     figure, axes = plt.subplots(1, len(frames), figsize=size, sharey=True, squeeze=False)
     for axis, (title, frame) in zip(axes.flat, frames.items(), strict=True):
         colours = [WRONG, RIGHT, QUERY][: frame.shape[1]]
+        frame = frame.rename(columns=_in_legend)
         frame.plot(ax=axis, loglog=True, marker="o", color=colours, legend=False)
         axis.minorticks_off()
         axis.set_xticks(frame.index, [f"{place:,}" for place in frame.index], fontsize=8)
@@ -202,11 +236,16 @@ def log_panels(frames: Mapping[str, pd.DataFrame], *, ylabel: str) -> Figure:
         axis.set(title=title, ylabel=ylabel)
         axis.grid(alpha=0.3)
         axis.legend(frameon=False, fontsize=8)
-    return _finish(figure)
+    return finish(figure)
 
 
-def _ends(frame: pd.DataFrame | pd.Series, title: str) -> tuple[pd.DataFrame | pd.Series, str]:
-    """The first and last rows of a sorted frame, as many as can be labelled, and a title that says so."""
+def _label(axis: Axes, names: pd.Index) -> None:
+    """Names below the places 0, 1, 2, … of an axis."""
+    axis.set_xticks(range(len(names)), [shortened(name) for name in names], rotation=90, fontsize=8)
+
+
+def _ends(frame: Frame, title: str) -> tuple[Frame, str]:
+    """The first and last rows of a sorted frame, if it has more than can be labelled, and its title."""
     if len(frame) <= LABELLED:
         return frame, title
     half = LABELLED // 2

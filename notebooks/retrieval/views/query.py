@@ -1,7 +1,7 @@
 """The images nearest to any picture: one call in a notebook, or `make query IMAGE=photo.jpg`.
 
-All images are searched, whichever part they are in, at unit length: for plain MobileNetV2 that gives
-better neighbours than distances at any length do (notebook 04), and the others have unit length anyway.
+The gallery is all images, whichever part they are in. Distances are between features of unit length: with
+plain MobileNetV2 this finds better neighbours (notebook 04), and the other features have unit length anyway.
 """
 
 from __future__ import annotations
@@ -25,45 +25,45 @@ from retrieval.settings import path_of, read_settings
 from retrieval.views import grids
 
 PLAIN = "mobilenetv2"
-# Those that an encoder alone gives, best first by precision@3 on the photographs of mammals: the first
-# that is there is the default. Others are fitted to features of a whole part.
+# What an encoder alone gives, best first by precision@3 on the photographs of mammals; the first that is
+# there is the default. All other features are fitted to a whole part.
 FEATURES = ("proxy_mobilenetv2", "siamese_mobilenetv2", "imagenet_mobilenetv2", PLAIN, "siamese_cnn")
 K = 10
-SAME = 1e-6  # a distance that rounding makes of none
+SAME = 1e-6  # a smaller distance is a rounding error
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What is nearest to a picture.
+    """The images nearest to a picture.
 
     Attributes:
-        features: by which it was searched.
+        features: the kind of features that was searched.
         files: relative to the data folder, `[k]`, nearest first.
         distances: at unit length, float64 `[k]`, in [0, 2].
-        nearer: share, in [0, 1], of the validation images that are nearer to their nearest image.
-        unlike: whether the picture is like nothing in the index, as `novelty.limit` has it.
+        limit: of the distance to the nearest image, as `open_set.limit`.
     """
 
     features: str
     files: list[str]
     distances: np.ndarray
-    nearer: float
-    unlike: bool
+    limit: float
+
+    @property
+    def unlike(self) -> bool:
+        """Whether the gallery has nothing similar: open-set detection."""
+        return bool(self.distances[0] > self.limit)
 
     def __str__(self) -> str:
-        """A table of the images, and a line that says whether the picture is like any of them."""
+        """A table of the images, and a line that says whether the gallery has similar images."""
         rows = enumerate(zip(self.distances, self.files, strict=True), 1)
         table = [f"{rank:>4}  {distance:>8.3f}  {shown(file)}" for rank, (distance, file) in rows]
         if self.distances[0] < SAME:
-            verdict = "in the index, or a copy of it is"
+            verdict = f"This picture is in the gallery, or a copy of it is (features: {self.features})."
         else:
-            likeness, side, share = (
-                ("like nothing in the index", "farther from", self.nearer)
-                if self.unlike
-                else ("like images of the index", "nearer to", 1 - self.nearer)
-            )
-            verdict = f"{likeness}: {side} its nearest image than {share:.1%} of the validation images are"
-        return "\n".join(["rank  distance  file", *table, f"This picture is {verdict} ({self.features})."])
+            has = "nothing similar" if self.unlike else "similar images"
+            numbers = f"distance {self.distances[0]:.3f}, limit {self.limit:.3f}; features: {self.features}"
+            verdict = f"The gallery has {has} ({numbers})."
+        return "\n".join(["rank  distance  file", *table, verdict])
 
 
 def find(
@@ -72,33 +72,27 @@ def find(
     """The k images nearest to a picture.
 
     Args:
-        store: what the notebooks wrote.
+        store: the artifacts of the notebooks.
         image: any picture.
-        k: as many as there are images, if it is more.
+        k: how many; all images if there are fewer.
         features: one of FEATURES; "" for the first of them that can be used.
-        parts: which images are searched; ("train",) as in the notebooks.
+        parts: the gallery; ("train",) as in the notebooks.
 
     Raises:
-        RetrievalError: the picture is not there or cannot be read, the features are unknown, not there, or
-            no encoder alone gives them.
+        RetrievalError: the picture is not there or cannot be read; the features are unknown, missing, or
+            cannot be computed for a single image.
     """
-    # Unlike a Path, this takes a name that is too long for no file.
+    # If the name is too long, Path.is_file raises an error, and this says no.
     if not os.path.isfile(image):  # noqa: PTH113
         raise RetrievalError(f"{shown(image)} is no file: name a picture, as in make query IMAGE=photo.jpg")
     features = _usable(store, features)
     query = encoder(store, features)(image)
-    index = l2_normalise(np.concatenate([store.features(features, part) for part in parts]))
-    files = [file for part in parts for file in store.files(part)]
-    found = nearest(index, l2_normalise(query[np.newaxis]), min(k, len(files)), method="exact")
-    distances, positions = (values[0] for values in found)
-    usual = store.load(f"{features}_novelty.npy")
-    return Answer(
-        features=features,
-        files=[files[row] for row in positions],
-        distances=distances,
-        nearer=float((usual < distances[0]).mean()),
-        unlike=bool(distances[0] > open_set.limit(usual)),
-    )
+    gallery = [store.part(features, part) for part in parts]
+    index = l2_normalise(np.concatenate([part.features for part in gallery]))
+    files = np.concatenate([part.files for part in gallery])
+    distances, positions = nearest(index, l2_normalise(query[np.newaxis]), min(k, len(files)), method="exact")
+    limit = open_set.limit(store.load(f"{features}_open_set.npy"))
+    return Answer(features, files[positions[0]].tolist(), distances[0], limit)
 
 
 def show(image: Path | str, *, k: int = K, features: str = "") -> Figure:
@@ -107,7 +101,7 @@ def show(image: Path | str, *, k: int = K, features: str = "") -> Figure:
     Args:
         image: a path; a relative one starts from the project's folder.
         k: how many.
-        features: as for `find`.
+        features: as `find`.
 
     Raises:
         RetrievalError: as `find`.
@@ -121,7 +115,9 @@ def show(image: Path | str, *, k: int = K, features: str = "") -> Figure:
 
 
 def encoder(store: Store, features: str) -> Describe:
-    """From an image file to one of FEATURES, float32 `[dim]`: what the row of an indexed image holds.
+    """A function that computes one of FEATURES of an image file, float32 `[dim]`.
+
+    For an image of the data set, this is its row of `<features>_<part>.npy`.
 
     Raises:
         RetrievalError: the encoder or the features of the train part cannot be used.
@@ -136,14 +132,14 @@ def encoder(store: Store, features: str) -> Describe:
 def _usable(store: Store, features: str) -> str:
     if features and features not in FEATURES:
         known = f"{features}_train.npy" in store.manifest()
-        problem = "cannot be computed of a new image" if known else "is unknown"
-        raise RetrievalError(f"FEATURES={features} {problem}: use {', '.join(FEATURES)}")
+        problem = "cannot be computed for a single image" if known else "are unknown"
+        raise RetrievalError(f"the features {features} {problem}: use one of {', '.join(FEATURES)}")
     return features or next((name for name in FEATURES if _is_there(store, name)), PLAIN)
 
 
 def _is_there(store: Store, features: str) -> bool:
     try:
-        store.check(f"{features}_novelty.npy")
+        store.check(f"{features}_open_set.npy")
     except RetrievalError:
         return False
     return True

@@ -1,8 +1,10 @@
-"""What all figures share: colours, fonts, and how a figure is finished and saved."""
+"""What all figures share: colours, fonts, short names, and how a figure is finished and saved."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -22,44 +24,55 @@ METHODS = {
     "fused_weighted": "#E69F00",
 }
 PARTS = {"train": "#0072B2", "val": "#E69F00", "test": "#D55E00"}
+LINES = ("#0072B2", "#999999", "#009E73", "#CC79A7", "#E69F00")  # of one plot, in this order
 
-
-# A file may be named $x$: names are no formulas.
-plt.rcParams["text.parse_math"] = False
-# Names in scripts that matplotlib's own font lacks are drawn in those of these fonts that are installed.
+# Fonts for scripts that matplotlib's own font lacks; those that are installed are used.
 WIDER_FONTS = ("Noto Sans CJK JP", "Hiragino Sans", "Arial Unicode MS", "WenQuanYi Zen Hei")
-plt.rcParams["font.family"] = [
-    "DejaVu Sans",
-    *(font for font in WIDER_FONTS if font in fontManager.get_font_names()),
-]
+FONTS = ["DejaVu Sans", *(font for font in WIDER_FONTS if font in fontManager.get_font_names())]
 warnings.filterwarnings("ignore", "Glyph .* missing from font")
-# As TrueType, the text of a PDF can be searched and edited.
-plt.rcParams["pdf.fonttype"] = 42
 
 
+@contextmanager
+def styled() -> Iterator[None]:
+    """Sets the style of figures drawn inside, or by a function that it decorates, and of no others."""
+    # A file may be named $x$, which is no formula.
+    with plt.rc_context({"text.parse_math": False, "font.family": FONTS}):
+        yield
+
+
+@styled()
 def save(figure: Figure, path: Path) -> Figure:
-    """Writes a figure as PNG and, beside it, as PDF for print, and returns it for showing.
+    """The figure, for showing, after it was written as PNG.
 
-    Lines and text of the PDF are vectors; its images have 100 pixels an inch, which is what thumbnails
-    have.
+    Raises:
+        RetrievalError: the file cannot be written.
     """
-    write_atomically(path, partial(figure.savefig, dpi=150, bbox_inches="tight"))
-    # Without its date, the same figure is the same PDF.
-    to_pdf = partial(figure.savefig, dpi=100, bbox_inches="tight", metadata={"CreationDate": None})
-    write_atomically(path.with_suffix(".pdf"), to_pdf)
+    write_atomically(path, partial(figure.savefig, format="png", dpi=150, bbox_inches="tight"))
     return figure
 
 
-def _finish(figure: Figure) -> Figure:
+def finish(figure: Figure) -> Figure:
+    """The figure, laid out and closed: Jupyter shows it once, as the value of its cell."""
     figure.tight_layout()
     plt.close(figure)
     return figure
 
 
-# Categories that are next to each other by name look different.
+def shortened(text: object, length: int = 26) -> str:
+    """A text whose lines are each cut in the middle to `length` characters, because names can be long.
+
+    >>> shortened("a_very_long_name_of_a_category_001")
+    'a_very_long_n…category_001'
+    """
+    half = length // 2
+    lines = str(text).split("\n")
+    return "\n".join(f"{line[:half]}…{line[1 - half :]}" if len(line) > length else line for line in lines)
+
+
+# Categories next to each other by name look different.
 GOLDEN_ANGLE = 137.508
 
 
 def hue(number: int) -> float:
-    """A hue in degrees for the category of a number, the golden angle away from that of the one before."""
+    """The hue of the category with this number, in degrees; neighbours are the golden angle apart."""
     return GOLDEN_ANGLE * number % 360
