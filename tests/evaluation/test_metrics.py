@@ -445,3 +445,12 @@ def test_two_methods_swap_their_verdicts() -> None:
 def test_the_verdict_on_a_difference(interval, of_precision: str, of_nmrr: str) -> None:
     assert intervals.verdict(interval) == of_precision
     assert intervals.verdict(interval, higher_is_better=False) == of_nmrr
+
+
+def test_confusion_shares_leave_out_what_is_rare_in_every_row() -> None:
+    counts = pd.DataFrame(
+        {"cat": [90, 2, 0], "dog": [10, 97, 5], "yak": [0, 1, 95]}, index=["cat", "dog", "yak"]
+    )
+    shares = metrics.confusion_shares(counts, ["dog", "cat"])
+    assert shares.index.tolist() == ["dog", "cat"] and shares.columns.tolist() == ["cat", "dog"]
+    np.testing.assert_allclose(shares, [[0.02, 0.97], [0.9, 0.1]])

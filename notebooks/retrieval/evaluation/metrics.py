@@ -221,26 +221,19 @@ def confusion(query_categories: np.ndarray, retrieved_categories: np.ndarray) ->
     return counts.reindex(columns=names, fill_value=0)
 
 
-def confusion_shares(
-    query_categories: np.ndarray,
-    retrieved_categories: np.ndarray,
-    queried: Sequence[str],
-    *,
-    least: float = 0.03,
-) -> pd.DataFrame:
+def confusion_shares(counts: pd.DataFrame, queried: Sequence[str], *, least: float = 0.03) -> pd.DataFrame:
     """What was retrieved for the queries of some categories, without what is rare for all of them.
 
     Args:
-        query_categories: `[n_queries]`.
-        retrieved_categories: `[n_queries, k]`.
+        counts: as `confusion`.
         queried: the categories to look at.
         least: the share that a column must reach in at least one row, in [0, 1].
 
     Returns:
-        Shares of the images retrieved, in [0, 1]: rows as `queried`, columns as in `confusion`.
+        Shares of the images retrieved, in [0, 1]: rows as `queried`, columns as in `counts`.
     """
-    counts = confusion(query_categories, retrieved_categories).loc[list(queried)]
-    shares = counts.div(counts.sum(axis=1), axis=0)
+    shares = counts.loc[list(queried)]
+    shares = shares.div(shares.sum(axis=1), axis=0)
     return shares.loc[:, (shares >= least).any()]
 
 

@@ -20,7 +20,7 @@ from retrieval.artifacts.store import Store
 from retrieval.data.images import encoded, load_images
 from retrieval.data.parts import Part
 from retrieval.evaluation import metrics, results
-from retrieval.evaluation.intervals import confusion_shares
+from retrieval.evaluation.metrics import confusion_shares
 from retrieval.search.neighbours import nearest
 from retrieval.views import feature_map
 
