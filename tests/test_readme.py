@@ -1,4 +1,4 @@
-"""The README keeps what it promises: its example runs, its commands and files exist."""
+"""What a person reads keeps what it promises: its links lead somewhere, its commands do what they say."""
 
 from __future__ import annotations
 
@@ -14,29 +14,54 @@ import tiny
 
 from retrieval.settings import PROJECT
 
-README = (PROJECT / "README.md").read_text("utf-8")
-EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-COMMANDS = [
-    first or second for first, second in re.findall(r"`(make\b[^`]*)`|^(make\b[^#\n]*)", README, re.MULTILINE)
-]
-LINKS = re.findall(r"\]\((?!http)([^)#]+)\)", README)
+PAGES = {
+    path: path.read_text("utf-8")
+    for path in [
+        *(
+            PROJECT / name
+            for name in ("README.md", "CONTRIBUTING.md", "artifacts/README.md", "data/README.md")
+        ),
+        *sorted((PROJECT / "docs").glob("*.md")),
+    ]
+}
+README = PAGES[PROJECT / "README.md"]
+LINKS = sorted(
+    {(path, link) for path, text in PAGES.items() for link in re.findall(r"\]\((?!http)([^)]+)\)", text)}
+)
+# In backticks, or a line of its own.
+COMMANDS = {
+    (first or second).strip()
+    for text in PAGES.values()
+    for first, second in re.findall(r"`(make\b[^`…]*)`|^(make\b[^#\n]*)", text, re.MULTILINE)
+}
 
 
-def test_the_encoder_of_the_example_is_measured(folder: Path, tmp_path: Path) -> None:
-    (example,) = EXAMPLES
-    assert len([line for line in example.splitlines() if line.strip()]) < 15
-    shutil.copytree(folder / "artifacts", tmp_path / "artifacts")
-    environment = os.environ | tiny.environment(folder) | {"ARTIFACTS": str(tmp_path / "artifacts")}
-    done = subprocess.run(
-        [sys.executable, "-c", example], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    # Each category has a colour of its own, which the example's encoder sees.
-    assert float(re.search(r"P@3 (\S+)", done.stdout)[1]) > 0.9
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 150
+
+
+@pytest.mark.parametrize(
+    ("page", "link"), LINKS, ids=[f"{page.relative_to(PROJECT)}: {link}" for page, link in LINKS]
+)
+def test_what_is_linked_is_there(page: Path, link: str) -> None:
+    name, _, heading = link.partition("#")
+    target = (page.parent / name).resolve() if name else page
+    assert target.exists()
+    if heading:
+        titles = re.findall(r"^#+ (.*)", PAGES[target], re.MULTILINE)
+        # As GitHub makes them.
+        assert heading in {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_both_tables_beside_the_reported_figures_are_the_same() -> None:
+    def table(text: str) -> str:
+        return re.search(r"^\| features \| P@3 reported.*?\n\n", text, re.MULTILINE | re.DOTALL)[0]
+
+    assert table(README) == table(PAGES[PROJECT / "docs/results.md"])
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="needs make")
-@pytest.mark.parametrize("command", sorted({command.strip() for command in COMMANDS}))
+@pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_make_knows_the_commands(command: str) -> None:
     done = subprocess.run(
         ["make", "--dry-run", *command.split()[1:]], cwd=PROJECT, capture_output=True, text=True, check=False
@@ -80,8 +105,3 @@ def test_commands_do_what_they_say(command: str, expected: str, project: Path, f
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert expected in done.stdout
-
-
-@pytest.mark.parametrize("link", sorted(set(LINKS)))
-def test_what_is_linked_is_there(link: str) -> None:
-    assert (PROJECT / link).exists()

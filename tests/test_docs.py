@@ -1,0 +1,67 @@
+"""The worked examples of the documentation run, and its picture shows the numbers of its tables."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+import tiny
+from PIL import Image
+
+from retrieval.settings import PROJECT
+
+ARCHITECTURE = (PROJECT / "docs/architecture.md").read_text("utf-8")
+EXAMPLES = dict(re.findall(r"^## Add (\w+ \w+)$.*?^```python run.*?\n(.*?)^```$", ARCHITECTURE, re.M | re.S))
+
+
+@pytest.fixture
+def environment(folder: Path, tmp_path: Path) -> dict[str, str]:
+    """The settings of the small data set, on a copy of what the notebooks wrote."""
+    shutil.copytree(folder / "artifacts", tmp_path / "artifacts")
+    return os.environ | tiny.environment(folder) | {"ARTIFACTS": str(tmp_path / "artifacts")}
+
+
+def run(environment: dict[str, str], *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def test_every_example_is_short() -> None:
+    assert list(EXAMPLES) == ["an encoder", "a metric", "a notebook"]
+    for example in EXAMPLES.values():
+        assert len([line for line in example.splitlines() if line.strip()]) < 15
+
+
+# Each category has a colour of its own, which the encoder of the example sees.
+@pytest.mark.parametrize(("name", "figure", "least"), [("an encoder", "P@3", 0.9), ("a metric", "MRR", 0.0)])
+def test_an_example_measures(name: str, figure: str, least: float, environment: dict[str, str]) -> None:
+    printed = run(environment, "-c", EXAMPLES[name])
+    assert least < float(re.search(rf"{figure} (\S+)", printed)[1]) <= 1
+
+
+def test_the_notebook_of_the_example_runs(environment: dict[str, str], tmp_path: Path) -> None:
+    cells = EXAMPLES["a notebook"].split("# %%")[1:]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("#" + cell) for cell in cells])
+    (tmp_path / "more").mkdir()
+    nbformat.write(notebook, tmp_path / "more/g_first_hit.ipynb")
+    run(environment, "-m", "retrieval.commands.run", str(tmp_path / "more/g_first_hit.ipynb"))
+    assert (tmp_path / "artifacts/results/first_hit.json").is_file()
+
+
+def test_the_picture_shows_the_numbers_of_the_tables() -> None:
+    """`docs/draw_beyond.py` draws it again."""
+    spec = importlib.util.spec_from_file_location("draw_beyond", PROJECT / "docs/draw_beyond.py")
+    draw_beyond = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(draw_beyond)
+    numbers = draw_beyond.numbers(draw_beyond.RESULTS.read_text("utf-8"))
+    assert Image.open(draw_beyond.PICTURE).text["Description"] == repr(numbers)
