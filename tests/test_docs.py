@@ -43,12 +43,16 @@ def test_every_example_is_short() -> None:
 
 
 # Each category has a colour of its own, which the encoder of the example sees.
-@pytest.mark.parametrize(("name", "figure", "least"), [("an encoder", "P@3", 0.9), ("a metric", "MRR", 0.0)])
+@pytest.mark.parametrize(
+    ("name", "figure", "least"),
+    [pytest.param("an encoder", "P@3", 0.9, marks=pytest.mark.slow), ("a metric", "MRR", 0.0)],
+)
 def test_an_example_measures(name: str, figure: str, least: float, environment: dict[str, str]) -> None:
     printed = run(environment, "-c", EXAMPLES[name])
     assert least < float(re.search(rf"{figure} (\S+)", printed)[1]) <= 1
 
 
+@pytest.mark.slow
 def test_the_notebook_of_the_example_runs(environment: dict[str, str], tmp_path: Path) -> None:
     cells = EXAMPLES["a notebook"].split("# %%")[1:]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("#" + cell) for cell in cells])

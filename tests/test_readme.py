@@ -88,9 +88,9 @@ def project(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("make help", "query"),
         ("make query IMAGE=photo.jpg", "artifacts/figures/query.png"),
-        ("make report", "artifacts/report.html"),
+        pytest.param("make report", "artifacts/report.html", marks=pytest.mark.slow),
         ("make verify", "artifacts are as recorded"),
-        ("make seeds", "MobileNetV2, unit length"),
+        pytest.param("make seeds", "MobileNetV2, unit length", marks=pytest.mark.slow),
     ],
 )
 def test_commands_do_what_they_say(command: str, expected: str, project: Path, folder: Path) -> None:
