@@ -2,7 +2,7 @@
 
 # Settings, given on the command line or in the environment, reach the notebooks through the environment.
 override ARTIFACTS := $(patsubst ~/%,$(HOME)/%,$(or $(ARTIFACTS),artifacts))
-export DATA SEED SPLIT EPOCHS WEIGHTS ARTIFACTS IMAGE K FEATURES
+export DATA SEED SPLIT EPOCHS WEIGHTS ARTIFACTS IMAGE K
 export PYTHONPATH := $(CURDIR)/notebooks
 
 VENV := .venv/bin/python
@@ -10,10 +10,11 @@ REQUIREMENTS := $(if $(LOCKED),requirements.lock,requirements.txt)
 INSTALLED := .venv/.installed$(if $(LOCKED),-locked)
 STAMP := $(ARTIFACTS)/settings.txt
 EXECUTED := $(ARTIFACTS)/notebooks
+LAST := $(EXECUTED)/06_rocchio_feedback.ipynb
+MORE := $(patsubst notebooks/%.ipynb,%,$(sort $(wildcard notebooks/more/*.ipynb)))
 # Every file of the package, in whichever room.
 PACKAGE := $(shell find notebooks/retrieval -name '*.py' -o -name '*.json' -o -name '*.html')
 KAGGLEHUB := kagglehub>=0.3.13,<2
-PIP_AUDIT := pip-audit>=2.7,<3
 
 ifneq ($(words $(ARTIFACTS)),1)
 $(error ARTIFACTS=$(ARTIFACTS) holds a space, which make cannot handle in a target: choose another folder)
@@ -21,10 +22,15 @@ endif
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all test data lab query report verify seeds unseen bench audit clean help FORCE
+.PHONY: all more test test-all data lab query report verify seeds unseen bench tour clean help FORCE $(MORE)
 
-all: $(EXECUTED)/06_rocchio_feedback.ipynb  ## run the notebooks that are not up to date, then print the table (default)
+all: $(LAST)  ## run the six notebooks that are not up to date, then print the table (default)
 	@$(VENV) -m retrieval.commands.table
+
+more: $(MORE)  ## run the notebooks in notebooks/more/, too; make more/d_stronger_encoder runs one
+	@$(VENV) -m retrieval.commands.table
+
+$(MORE): %: $(EXECUTED)/%.ipynb
 
 # A notebook runs again after a change of itself, the package, the settings or an earlier notebook.
 $(EXECUTED)/02_mobilenetv2_features.ipynb: $(EXECUTED)/01_split.ipynb
@@ -32,6 +38,7 @@ $(EXECUTED)/03_siamese_encoders.ipynb: $(EXECUTED)/02_mobilenetv2_features.ipynb
 $(EXECUTED)/04_kdtree_retrieval.ipynb: $(EXECUTED)/03_siamese_encoders.ipynb
 $(EXECUTED)/05_feature_fusion.ipynb: $(EXECUTED)/04_kdtree_retrieval.ipynb
 $(EXECUTED)/06_rocchio_feedback.ipynb: $(EXECUTED)/05_feature_fusion.ipynb
+$(MORE:%=$(EXECUTED)/%.ipynb): $(LAST)
 $(EXECUTED)/%.ipynb: notebooks/%.ipynb $(PACKAGE) $(STAMP) | $(INSTALLED)
 	@$(VENV) -m retrieval.commands.run $<
 
@@ -39,10 +46,15 @@ $(EXECUTED)/%.ipynb: notebooks/%.ipynb $(PACKAGE) $(STAMP) | $(INSTALLED)
 $(STAMP): FORCE | $(INSTALLED)
 	@$(VENV) -m retrieval.commands.changes
 
-test: $(INSTALLED)-dev  ## check style and run every test
+test: $(INSTALLED)-dev  ## check style and run the fast tests: all of the six notebooks on a tiny data set
 	$(VENV) -m ruff check
 	$(VENV) -m ruff format --check
-	$(VENV) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+	$(VENV) -m pytest -m "not slow" --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+
+test-all: test $(INSTALLED)-all  ## then check types and layers, and run the slow tests: kills, full disks, a browser, Ray
+	.venv/bin/lint-imports
+	$(VENV) -m mypy
+	$(VENV) -m pytest -m slow --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 data: $(INSTALLED)  ## download the real photographs to data/mammals
 	@$(VENV) -m pip install --quiet --disable-pip-version-check "$(KAGGLEHUB)"
@@ -69,9 +81,8 @@ unseen: $(EXECUTED)/02_mobilenetv2_features.ipynb  ## train without some categor
 bench: $(EXECUTED)/02_mobilenetv2_features.ipynb  ## measure time and memory of every step, and how they grow
 	@$(VENV) -m retrieval.commands.bench
 
-audit: $(INSTALLED)  ## look the locked versions up in the list of known vulnerabilities
-	@$(VENV) -m pip install --quiet --disable-pip-version-check "$(PIP_AUDIT)"
-	@$(VENV) -m pip_audit --requirement requirements.lock --disable-pip --progress-spinner off
+tour: $(LAST)  ## write docs/tour.md from the executed notebooks; only of the synthetic sample
+	@$(VENV) -m retrieval.commands.tour
 
 clean:  ## delete what the notebooks wrote to artifacts/; data and .venv stay
 	$(if $(filter artifacts,$(ARTIFACTS)),,$(error make clean empties artifacts/ alone: delete $(ARTIFACTS) by hand))
@@ -79,7 +90,7 @@ clean:  ## delete what the notebooks wrote to artifacts/; data and .venv stay
 
 help:  ## this list
 	@echo 'make [TARGET] [SETTING=value ...]'
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1 \2/p' Makefile | awk '{ name = $$1; $$1 = ""; printf "  %-10s%s\n", name, $$0 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1 \2/p' Makefile | awk '{ name = $$1; $$1 = ""; printf "  %-10s%s\n", name, $$0 }'
 	@echo 'Settings:'
 	@sed -n 's/^#: //p' Makefile
 
@@ -91,11 +102,11 @@ help:  ## this list
 #:   ARTIFACTS  folder for all results [artifacts]
 #:   IMAGE      the picture that query is about
 #:   K          how many images query finds [10]
-#:   FEATURES   by which query searches, such as mobilenetv2 [the best that are there]
 #:   LOCKED     1 for exactly the versions of requirements.lock, which the tests ran with
 #:   PYTHON     the Python 3.10 to 3.12 to make .venv with
 
 # The first Python that fits and can make a virtual environment. pip comes last into a new .venv.
+# `import retrieval` then works in every notebook and script of .venv, from whichever folder, even if the clone moves.
 $(INSTALLED): $(REQUIREMENTS)
 	@test -x .venv/bin/pip || { \
 	  for python in $(if $(PYTHON),"$(PYTHON)",python3.12 python3.11 python3.10 python3); do \
@@ -105,8 +116,13 @@ $(INSTALLED): $(REQUIREMENTS)
 	  echo 'needed: Python 3.10 to 3.12 with venv (on Debian: python3-venv); name it with make PYTHON=path' >&2; \
 	  exit 1; }
 	$(VENV) -m pip install --disable-pip-version-check -r $(REQUIREMENTS)
+	@for folder in .venv/lib/python3*/site-packages; do echo ../../../../notebooks > "$$folder/retrieval.pth"; done
 	@touch $@
 
-$(INSTALLED)-dev: requirements-dev.txt requirements-scale.txt $(INSTALLED)
+$(INSTALLED)-dev: requirements-dev.txt $(INSTALLED)
 	$(VENV) -m pip install --disable-pip-version-check -r $(if $(LOCKED),requirements.lock,requirements-dev.txt)
+	@touch $@
+
+$(INSTALLED)-all: requirements-all.txt requirements-scale.txt $(INSTALLED)-dev
+	$(VENV) -m pip install --disable-pip-version-check -r $(if $(LOCKED),requirements.lock,requirements-all.txt)
 	@touch $@
