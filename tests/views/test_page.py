@@ -22,9 +22,9 @@ from PIL import Image
 
 from retrieval.artifacts.store import Store
 from retrieval.evaluation import metrics
-from retrieval.evaluation.intervals import query_table
 from retrieval.evaluation.results import SHOWN, K, keep, load_reported, read_results, title
-from retrieval.search.neighbours import nearest, rank_blocks
+from retrieval.evaluation.scoring import query_table, score
+from retrieval.search.neighbours import nearest
 from retrieval.settings import PROJECT
 from retrieval.views import feature_map, page
 
@@ -34,7 +34,8 @@ WIDE, PHONE = (1200, 900), (390, 844)
 
 def build(folder: Path, categories: list[str], *, methods: tuple[str, ...], comparable: bool = False) -> Path:
     """Five images a category, with random features and their results; the first method is the best."""
-    rng, store = np.random.default_rng(0), Store(folder / "artifacts", {})
+    settings = {"split": "grouped", "seed": 0, "epochs": 1}
+    rng, store = np.random.default_rng(0), Store(folder / "artifacts", settings)
     files = {part: [] for part in ("train", "test")}
     for category in categories:
         for number in range(5):
@@ -48,22 +49,18 @@ def build(folder: Path, categories: list[str], *, methods: tuple[str, ...], comp
         store.save(f"{part}_index_category.json", dict(enumerate(labels.tolist())))
         store.save(f"{part}_index_group.json", dict(enumerate(range(len(labels)))))
     data = {"name": "photos", "images": 5 * len(categories), "categories": len(categories)}
-    context = {
-        "data": data | {"sha256": "d" * 64, "comparable": comparable},
-        "weights": {"name": "random & packaged", "sha256": "e" * 64},
-        **{"queries": len(queries), "index_size": len(index), "split": "grouped", "seed": 0, "epochs": 1},
-    }
+    store.save("dataset.json", data | {"sha256": "d" * 64, "comparable": comparable})
+    store.save("weights.json", {"name": "random & packaged", "sha256": "e" * 64})
     centres = rng.normal(size=(len(categories), 16))
     for noise, method in enumerate(methods, start=1):
         for part, labels in (("train", index), ("test", queries)):
             own = centres[[categories.index(label) for label in labels]]
             features = (own + 0.4 * noise**2 * rng.normal(size=own.shape)).astype(np.float32)
             store.save(f"{method}_{part}.npy", features)
-        train, test = store.load(f"{method}_train.npy"), store.load(f"{method}_test.npy")
-        found = index[nearest(train, test, K)[1]]
-        scores = metrics.evaluate(rank_blocks(train, test), index, queries)
-        table = query_table(scores, files["test"], np.arange(len(queries)))
-        keep(store, method, table, metrics.category_report(queries, found), context)
+        train, test = store.part(method, "train"), store.part(method, "test")
+        found = index[nearest(train.features, test.features, K)[1]]
+        table = query_table(score(train, test), test)
+        keep(store, method, table, metrics.category_report(queries, found))
     return folder
 
 

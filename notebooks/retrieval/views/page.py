@@ -20,7 +20,6 @@ from retrieval.artifacts.store import Store
 from retrieval.data.images import encoded, load_images
 from retrieval.data.parts import Part
 from retrieval.evaluation import metrics, results
-from retrieval.evaluation.metrics import confusion_shares
 from retrieval.search.neighbours import nearest
 from retrieval.views import feature_map
 
@@ -84,11 +83,12 @@ def look_closely(store: Store, root: Path, methods: Results, *, seed: int) -> di
     gallery, queries = parts[best]
     retrieved = gallery.categories[found[best][1]]
     counts = metrics.confusion(queries.categories, retrieved[:, : results.K])
+    worst = [row["category"] for row in methods[best]["worst_categories"]]
     drawn = _draw(queries, retrieved, seed=seed)
     return {
         "method": results.title(best),
         "tied": [results.title(name) for name in tied],
-        "confusion": confusion_shares(counts, [row["category"] for row in methods[best]["worst_categories"]]),
+        "confusion": metrics.confusion_shares(counts, worst),
         "queries": _queries(root, gallery, queries, drawn, found),
         **_features(root, queries, counts, title=results.title(best), seed=seed),
     }

@@ -20,8 +20,9 @@ from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.ticker import LogLocator
 
 from retrieval.data.dataset import category_of
+from retrieval.evaluation.results import METHODS
 from retrieval.views.grids import thumbnail
-from retrieval.views.style import LINES, METHODS, PARTS, QUERY, RIGHT, WRONG, finish, hue, shortened, styled
+from retrieval.views.style import LINES, PARTS, QUERY, RIGHT, WRONG, finish, hue, shortened, styled
 
 Frame = TypeVar("Frame", pd.DataFrame, pd.Series)
 
@@ -103,7 +104,7 @@ def training_curves(history: pd.DataFrame, *, title: str) -> Figure:
             share.plot(history.epoch, history[column], color=colour, marker="o", label=label)
     share.set(title="share of a batch", ylim=(0, 1.03))
     share.legend(fontsize=8)
-    precision.plot(history.epoch, history.val_precision, color=METHODS["siamese_mobilenetv2"], marker="o")
+    precision.plot(history.epoch, history.val_precision, color=LINES[2], marker="o")
     kept = history[history.kept]
     precision.plot(kept.epoch, kept.val_precision, "*", color=QUERY, markersize=14, label="kept")
     precision.set(title="validation precision@3")
@@ -125,10 +126,9 @@ def f1_bars(reports: Mapping[str, pd.DataFrame], *, title: str) -> Figure:
     frame = pd.DataFrame({method: report.f1 for method, report in reports.items()})
     frame, title = _ends(frame.sort_values(frame.columns[0]), title)
     figure, axis = plt.subplots(figsize=(11, 3.8))
-    for method in frame:
-        axis.plot(
-            range(len(frame)), frame[method], "o", color=METHODS[str(method)], markersize=5, label=method
-        )
+    for method in reports:
+        colour = METHODS[method].colour
+        axis.plot(range(len(frame)), frame[method], "o", color=colour, markersize=5, label=method)
     axis.set(ylabel="F1", ylim=(-0.03, 1.03))
     axis.set_title(title, pad=28)
     _label(axis, frame.index)

@@ -16,13 +16,6 @@ from retrieval.files import write_atomically
 
 # Okabe and Ito's colours, told apart with every common colour vision.
 RIGHT, WRONG, QUERY = "#0072B2", "#D55E00", "#444444"
-METHODS = {
-    "mobilenetv2": "#0072B2",
-    "siamese_cnn": "#999999",
-    "siamese_mobilenetv2": "#009E73",
-    "fused": "#CC79A7",
-    "fused_weighted": "#E69F00",
-}
 PARTS = {"train": "#0072B2", "val": "#E69F00", "test": "#D55E00"}
 LINES = ("#0072B2", "#999999", "#009E73", "#CC79A7", "#E69F00")  # of one plot, in this order
 
