@@ -8,6 +8,7 @@ import struct
 import time
 import zlib
 from io import BytesIO
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,31 @@ def test_exif_rotation_is_honoured(tmp_path):
         < 200
         < min(colour_at(tmp_path / "turned.jpg", 8, 28))
     )
+
+
+def exif_with(orientation: int, tag: int, kind: int, count: int, value: bytes) -> bytes:
+    """EXIF data of two tags: the orientation, and one of any type."""
+    tags = sorted([(0x0112, 3, 1, struct.pack("<HH", orientation, 0)), (tag, kind, count, value)])
+    entries = b"".join(struct.pack("<HHI", *entry[:3]) + entry[3] for entry in tags)
+    return b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+def test_malformed_exif_tags_do_not_keep_a_picture_from_being_turned(format):
+    picture = scene(1).resize((24, 16))
+    undo = (None, 0, 3, 1, 5, 2, 6, 4)
+    tags = (0x011A, 0x0128, 0x0131, 0x02BC, 0x8298, 0x8769, 0x8825)
+    values = (b"72 \0", b"\xff\xff\xff\xff", b"\x08\0\0\0")
+    wrong = set()
+    for orientation, turn in enumerate(undo, 1):
+        stored = picture if turn is None else picture.transpose(turn)
+        for malformed in product(tags, range(14), (1, 4), values):
+            buffer = BytesIO()
+            stored.save(buffer, format, exif=exif_with(orientation, *malformed), quality=95, subsampling=0)
+            found = open_image(buffer.getvalue())
+            if found.size != picture.size or np.abs(np.subtract(found, picture, dtype=float)).mean() > 5:
+                wrong.add((orientation, *malformed))
+    assert not wrong
 
 
 def test_first_frame_of_an_animation(tmp_path):
