@@ -27,7 +27,7 @@ with suppress(ImportError):
     FORMATS, SUFFIXES = (*FORMATS, "HEIF"), (*SUFFIXES, *HEIC_SUFFIXES)
 # The EXIF tag that says how the camera was held, and what turns the picture upright.
 ORIENTATION = 0x0112
-TURNS = {
+TURNS: dict[object, Transpose] = {
     2: Transpose.FLIP_LEFT_RIGHT,
     3: Transpose.ROTATE_180,
     4: Transpose.FLIP_TOP_BOTTOM,
