@@ -28,13 +28,8 @@ with suppress(ImportError):
 # The EXIF tag that says how the camera was held, and what turns the picture upright.
 ORIENTATION = 0x0112
 TURNS: dict[object, Transpose] = {
-    2: Transpose.FLIP_LEFT_RIGHT,
-    3: Transpose.ROTATE_180,
-    4: Transpose.FLIP_TOP_BOTTOM,
-    5: Transpose.TRANSPOSE,
-    6: Transpose.ROTATE_270,
-    7: Transpose.TRANSVERSE,
-    8: Transpose.ROTATE_90,
+    **{2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM},
+    **{5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90},
 }
 # A large JPEG is decoded at a fraction of its size, down to this shorter side.
 SHORTER_SIDE = 1024
