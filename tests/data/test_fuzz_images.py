@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from collections import Counter
@@ -12,15 +13,16 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from broken_images import cases
 
 from retrieval.settings import PROJECT
 
+BROKEN_IMAGES = Path(__file__).with_name("broken_images.py")
 PARTS = 2
 # What opening one file may take: of processor time, and the process of memory.
 SECONDS, KIB = 10, 2**20
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such files")
 def test_every_broken_image_is_used_or_reported_by_name(capsys):
     with ThreadPoolExecutor(PARTS) as pool:
@@ -36,7 +38,7 @@ def test_every_broken_image_is_used_or_reported_by_name(capsys):
 
 
 def open_part(part: int) -> subprocess.CompletedProcess:
-    command = [sys.executable, Path(__file__).with_name("broken_images.py"), str(part), str(PARTS)]
+    command = [sys.executable, BROKEN_IMAGES, str(part), str(PARTS)]
     environment = os.environ | {"PYTHONPATH": str(PROJECT / "notebooks")}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
 
@@ -52,7 +54,9 @@ def summary(rows: list[dict]) -> str:
     )
 
 
+@pytest.mark.slow
 def test_the_same_seed_breaks_the_same_way():
+    cases = runpy.run_path(str(BROKEN_IMAGES))["cases"]
     one, same, other = (list(islice(cases(seed), 1000)) for seed in (3, 3, 4))
     assert [case.content for case in one] == [case.content for case in same]
     assert [case.content for case in one] != [case.content for case in other]

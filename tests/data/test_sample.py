@@ -1,4 +1,4 @@
-"""The synthetic sample: sample.py, menagerie.py, scenery.py."""
+"""The synthetic sample: its animals, its backgrounds, its files."""
 
 from __future__ import annotations
 

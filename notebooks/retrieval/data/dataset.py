@@ -1,4 +1,4 @@
-"""Images, in category folders or in one flat folder: finding them, and saying which set they are."""
+"""The images of a folder: finding them, and saying which data set they are."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from retrieval.errors import NoCategoriesError, RetrievalError, shown
 from retrieval.settings import PROJECT
 
 REAL_CATEGORIES, REAL_IMAGES = 45, 13_751
-# `Source.sha256` of the real set: its names and the bytes of all its files.
+# `Source.sha256` of the real set.
 REAL_SHA256 = "4f8e872ba1c48b0f918a7f04ab3341010013056b90ce18c38b10dc3faf01436f"
-# Below this, a 60/20/20 split leaves a part without an image of the category.
+# With fewer images of a category, a 60/20/20 split leaves a part without any.
 LEAST_IMAGES = 5
 GET_HEIC = "`.venv/bin/python -m pip install pillow-heif`"
 GET_DATA = "run `make data` for the real set or `make DATA=folder` for one of your own"
@@ -26,14 +26,14 @@ GET_DATA = "run `make data` for the real set or `make DATA=folder` for one of yo
 
 @dataclass(frozen=True)
 class Source:
-    """Which set of images the figures belong to.
+    """The data set that figures belong to.
 
     Attributes:
         name: "synthetic sample", or the folder's name.
-        images: how many are readable.
-        categories: how many there are; 0 for a flat folder.
-        sha256: of the lines "file sha256", sorted by file: the set's identity.
-        is_sample: drawn by `sample.generate`.
+        images: number of readable images.
+        categories: number of categories; 0 for a flat folder.
+        sha256: hash of the lines "file sha256", sorted by file: the set's identity.
+        is_sample: whether `drawing.generate` drew it.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Source:
 
 
 def describe(root: Path, sha256: Mapping[str, str]) -> Source:
-    """Which set of images `root` holds, by the SHA-256 of each readable file."""
+    """The data set in `root`, given the SHA-256 of each readable file."""
     is_sample = (root / drawing.MARKER).is_file()
     return Source(
         name="synthetic sample" if is_sample else root.resolve().name,
@@ -61,7 +61,7 @@ def describe(root: Path, sha256: Mapping[str, str]) -> Source:
 
 
 def fingerprint(root: Path, files: Sequence[str]) -> str:
-    """SHA-256 over names, sizes and times: tells cheaply whether a folder has changed."""
+    """SHA-256 over names, sizes and times: a cheap way to notice that a folder has changed."""
     states = map(_status, map(root.joinpath, files))
     return _digest(
         (file, state and (state.st_size, state.st_mtime_ns))
@@ -70,14 +70,14 @@ def fingerprint(root: Path, files: Sequence[str]) -> str:
 
 
 def prepare(root: Path) -> None:
-    """Draws the synthetic sample if `root` is its place and it is not there yet."""
+    """Draws the synthetic sample if `root` is its place and nothing is there yet."""
     if root.resolve() == (PROJECT / "data" / "sample").resolve() and not root.exists():
         print(f"No data yet: drawing the synthetic sample. For real results, {GET_DATA}.")
         drawing.generate(root)
 
 
 def category_of(file: str) -> str:
-    """The category of a relative path: its first folder, or "" for a file in none.
+    """The category of a relative path: its first folder, or "" if there is none.
 
     >>> category_of("red_panda/2019/red_panda-0001.jpg"), category_of("IMG_0001.jpg")
     ('red_panda', '')
@@ -86,13 +86,13 @@ def category_of(file: str) -> str:
 
 
 def need_categories(data: Mapping[str, Any]) -> None:
-    """Stops a step that learns from categories, or measures by them, where there are none.
+    """Stops a step that learns from categories, or measures by them, if there are none.
 
     Args:
-        data: `dataset.json`.
+        data: the content of `dataset.json`.
 
     Raises:
-        NoCategoriesError: there are not 2 categories at least.
+        NoCategoriesError: there are fewer than 2 categories.
     """
     if data["categories"] < 2:
         raise NoCategoriesError(
@@ -101,15 +101,15 @@ def need_categories(data: Mapping[str, Any]) -> None:
 
 
 def find_images(root: Path) -> list[str]:
-    """Paths of the images below category folders, relative to `root`, with `/`, sorted.
+    """Paths of the images in category folders, relative to `root`, with `/`, sorted.
 
-    Where there are none, those of the images in `root` itself, a flat folder without categories.
+    If no category folder has any, the images in `root` itself: a flat folder without categories.
 
-    Hidden files and folders are left out. A category folder may be a link; links to folders below
-    it are not followed, so that no loop can be entered.
+    Hidden files and folders are left out. A category folder may be a link. Links to folders below
+    it are not followed, because they may loop.
 
     Raises:
-        RetrievalError: the folder is missing, holds no images, a category has fewer than 5, a folder
+        RetrievalError: the folder is missing or has no images, a category has fewer than 5, a folder
             cannot be listed, or a name is not valid UTF-8.
     """
     try:
@@ -134,13 +134,13 @@ def find_images(root: Path) -> list[str]:
 
 
 def left_out(root: Path, files: Sequence[str]) -> list[str]:
-    """What else is in a data folder, a line for each kind of file: how many, and why they are left out.
+    """The other files in a data folder, one line per suffix: how many, and why they are left out.
 
-    Hidden files and folders are none of it.
+    Hidden files and folders do not count.
 
     Args:
         root: the data folder.
-        files: as `find_images` gives them.
+        files: the result of `find_images`.
     """
     everything = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
     visible = {path.as_posix() for path in everything if not any(part.startswith(".") for part in path.parts)}
@@ -149,10 +149,10 @@ def left_out(root: Path, files: Sequence[str]) -> list[str]:
 
 
 def check_categories(root: Path, files: Sequence[str]) -> None:
-    """Checks that there are at least 5 images in each category.
+    """Checks that each category has at least 5 images.
 
     Raises:
-        RetrievalError: there are not.
+        RetrievalError: one has fewer.
     """
     for category, count in sorted(Counter(map(category_of, files)).items()):
         if count < LEAST_IMAGES:
@@ -163,7 +163,7 @@ def check_categories(root: Path, files: Sequence[str]) -> None:
 
 
 def _is_category(folder: Path, root: Path) -> bool:
-    """Whether a folder is visible and no link back to where it lies."""
+    """Whether a folder is visible, and not a link to a folder that contains it."""
     if folder.name.startswith(".") or not folder.is_dir():
         return False
     return not root.resolve().is_relative_to(folder.resolve())
@@ -181,7 +181,7 @@ def _is_image(name: str) -> bool:
 
 
 def _reason(kind: str) -> str:
-    """Why files of a suffix are not taken."""
+    """Why files with this suffix are left out."""
     if kind in SUFFIXES:
         return "in no category folder"
     return f"to be read once you run {GET_HEIC}" if kind in HEIC_SUFFIXES else "not read"
@@ -192,7 +192,7 @@ def _give_up(error: OSError) -> None:
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """None for what is not there or not to be seen: reading it is what reports it."""
+    """None if the file is missing or hidden by permissions: reading it will report that."""
     try:
         return path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""Opening image files, whatever they hold, in bounded time and memory."""
+"""Opening image files, whatever they contain, in bounded time and memory."""
 
 from __future__ import annotations
 
@@ -11,51 +11,61 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
+from PIL.Image import Transpose
 
 from retrieval.errors import RetrievalError, shown
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-# What phones write, where the optional package that reads it is installed: it turns pictures upright itself.
+FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+SUFFIXES: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+# Phones write HEIC. It is read if the optional package is installed, which turns pictures upright itself.
 HEIC_SUFFIXES = (".heic", ".heif")
 with suppress(ImportError):
     import pillow_heif
 
     pillow_heif.register_heif_opener()
     FORMATS, SUFFIXES = (*FORMATS, "HEIF"), (*SUFFIXES, *HEIC_SUFFIXES)
-FILE_BYTES = 256 * 2**20
-# The shorter side down to which a JPEG is decoded at a fraction of its size.
+# The EXIF tag that says how the camera was held, and what turns the picture upright.
+ORIENTATION = 0x0112
+TURNS: dict[object, Transpose] = {
+    **{2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM},
+    **{5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90},
+}
+# A large JPEG is decoded at a fraction of its size, down to this shorter side.
 SHORTER_SIDE = 1024
-# What decoding one image may take, of 1 GiB for the process, and what it takes a pixel: WebP's
+
+# The limits. A file may have this many bytes.
+FILE_BYTES = 256 * 2**20
+# Decoding may take this many bytes (the process has 1 GiB), and takes this many per pixel: WebP's
 # decoder keeps four copies at 4 bytes each.
 MEMORY = 900_000_000
 PIXEL_BYTES = 16
-# The longest table of numbers in a TIFF, beside types that stay bytes: Pillow makes an object of each.
+# A table of numbers in a TIFF may have this many entries, because Pillow makes an object of each.
+# Tables of these types stay bytes and may be longer.
 TABLE_ENTRIES, BYTE_TYPES = 300_000, (1, 2, 6, 7)
-# What a progressive JPEG may add up to, seconds of work: usual ones have some ten scans.
+# The scans of a progressive JPEG, usually about ten, may add up to this many pixels: seconds of work.
 SCANNED_PIXELS = 4_000_000_000
 
-# The limits here replace Pillow's, and what it says of damaged files says nothing of which.
+# These limits replace Pillow's. Pillow's warnings about damaged files do not name the file.
 Image.MAX_IMAGE_PIXELS = None
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def open_image(source: Path | bytes) -> Image.Image:
-    """An image file, or what was in one, as 8-bit RGB, fully read.
+    """An image file, or its bytes, as 8-bit RGB, fully read.
 
-    Rotated as its EXIF data says; the first frame of an animation or page of several; over white
-    where transparent; greyscale of more than 8 bits scaled to 8. What the file contains counts, not
-    its suffix.
+    The picture is turned as its EXIF data says. Of an animation or a file of several pages it is the
+    first. Transparency is laid over white. Greyscale of more than 8 bits is scaled to 8. The content
+    decides the format, not the suffix.
 
     A JPEG whose shorter side has 2048 pixels or more is decoded at a half, quarter or eighth of its
-    size, which leaves that side 1024 pixels or more: photographs of 200 megapixels can be used. Of
-    other images, those of up to about 50 megapixels can. Decoding takes less than 1 GiB of memory.
+    size, which leaves that side at least 1024 pixels: photographs of 200 megapixels can be used.
+    Other formats can have up to about 50 megapixels. Decoding takes less than 1 GiB of memory.
 
     Raises:
-        RetrievalError: it is missing, no regular file, damaged, truncated, not an image in one of
-            FORMATS, or too large to read or to decode.
+        RetrievalError: the file is missing, not a regular file, damaged, truncated, not an image in
+            one of FORMATS, or too large to read or to decode.
     """
     return read_image(source)[0]
 
@@ -66,34 +76,35 @@ def read_image(source: Path | bytes) -> tuple[Image.Image, bytes]:
         content = source if isinstance(source, bytes) else _read(source)
         return _decode(content), content
     except Exception as error:  # each of Pillow's decoders fails in its own ways
-        reason = "not an image" if isinstance(error, Image.UnidentifiedImageError) else error
-        reason = " ".join(str(getattr(error, "strerror", None) or reason).split())
+        unknown = isinstance(error, Image.UnidentifiedImageError)
+        reason = "not an image" if unknown else str(getattr(error, "strerror", None) or error)
         name = "the image" if isinstance(source, bytes) else shown(source)
         raise RetrievalError(
-            f"{name} cannot be read ({reason or 'damaged'}): replace it or delete it"
+            f"{name} cannot be read ({' '.join(reason.split()) or 'damaged'}): replace it or delete it"
         ) from None
-
-
-def _read(path: Path) -> bytes:
-    status = path.stat()
-    # A pipe may never end, nor may a device.
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError("not a regular file")
-    if status.st_size == 0:
-        raise ValueError("empty")
-    if status.st_size > FILE_BYTES:
-        raise ValueError(f"{status.st_size} bytes are too many")
-    return path.read_bytes()
 
 
 def _decode(content: bytes) -> Image.Image:
     _check_tables(content)
-    image = Image.open(BytesIO(content), formats=FORMATS)
+    image: Image.Image = Image.open(BytesIO(content), formats=FORMATS)
     _check_tables(image.info.get("exif", b"").removeprefix(b"Exif\0\0"))
     _check_cost(image, content)
     image.load()
-    with suppress(SyntaxError, struct.error):  # EXIF data that cannot be read turn nothing
-        ImageOps.exif_transpose(image, in_place=True)
+    return _to_rgb(_upright(image))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The image turned as its EXIF data says.
+
+    `ImageOps.exif_transpose` also writes the EXIF data back, and fails if one of its tags is malformed.
+    """
+    turn = None
+    with suppress(Exception):  # unreadable EXIF data fails in many ways, and then says nothing
+        turn = TURNS.get(image.getexif().get(ORIENTATION))
+    return image if turn is None else image.transpose(turn)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode[0] in "IF":
         return _to_8_bit(image).convert("RGB")
     if image.has_transparency_data:
@@ -104,28 +115,51 @@ def _decode(content: bytes) -> Image.Image:
     return image.convert("RGB")
 
 
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    """Greyscale of more than 8 bits, scaled to 8; `convert` alone would clip."""
+    values = np.asarray(image)
+    if image.mode.startswith("I;16"):
+        return Image.fromarray(np.round(np.arange(65536) / 257).astype(np.uint8)[values])
+    values = values[np.isfinite(values)]
+    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
+    scale = 255 / (high - low) if high > low else 0.0
+    # Converting cuts off the fraction, and clips infinite values.
+    return image.convert("F").point(lambda value: value * scale + (0.5 - low * scale)).convert("L")
+
+
+def _read(path: Path) -> bytes:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):  # a pipe or a device may never end
+        raise ValueError("not a regular file")
+    if status.st_size == 0:
+        raise ValueError("empty")
+    if status.st_size > FILE_BYTES:
+        raise ValueError(f"{status.st_size} bytes are too many")
+    return path.read_bytes()
+
+
 def _check_tables(content: bytes) -> None:
-    """Refuses a TIFF, or EXIF data, with a table of numbers that would take Pillow minutes to read."""
+    """Refuses a TIFF, or EXIF data, with a table of numbers that Pillow would take minutes to read."""
     order, version = {b"II": "<", b"MM": ">"}.get(content[:2]), content[2:4].strip(b"\0")
     if order is None or version not in (b"*", b"+"):
         return
-    # Where the first directory is; its length; tag, type and count of an entry: TIFF 6.0, and BigTIFF.
+    # TIFF 6.0 and BigTIFF: where the first directory is, its length, and an entry's tag, type and count.
     at, pointer, length, entry, size = (
         (4, "I", "H", "HHI", 12) if version == b"*" else (8, "Q", "Q", "HHQ", 20)
     )
-    with suppress(struct.error):  # what is cut off is for Pillow to report
+    with suppress(struct.error):  # Pillow reports what is cut off
         (start,) = struct.unpack_from(order + pointer, content, at)
         (entries,) = struct.unpack_from(order + length, content, start)
         first = start + struct.calcsize(order + length)
         for position in range(first, first + size * min(entries, 65535), size):
             _, kind, count = struct.unpack_from(order + entry, content, position)
-            # More than there are bytes are not there: Pillow notices by itself.
+            # A count beyond the length of the file is harmless: Pillow notices that the bytes are missing.
             if kind not in BYTE_TYPES and TABLE_ENTRIES < count <= len(content):
                 raise ValueError(f"a table of {count} entries is too long")
 
 
 def _check_cost(image: Image.Image, content: bytes) -> None:
-    """Refuses what takes too much memory or time, after having a large JPEG decoded smaller."""
+    """Refuses an image that takes too much memory or time; has a large JPEG decoded smaller."""
     width, height = image.size
     scans = content.count(b"\xff\xda") if image.info.get("progressive") else 1
     if width * height * scans > SCANNED_PIXELS:
@@ -137,21 +171,9 @@ def _check_cost(image: Image.Image, content: bytes) -> None:
 
 
 def _scan_bytes(image: Image.Image) -> int:
-    """What a JPEG takes beside its pixels if it comes in several scans: 2 bytes a coefficient."""
+    """The bytes that a JPEG of several scans takes beside its pixels: 2 per coefficient."""
     layers = getattr(image, "layer", None)
     if not layers:
         return 0
     sampling = np.array(layers)[:, 1:3]
     return int(2 * image.width * image.height * sampling.prod(axis=1).sum() / sampling.max(axis=0).prod())
-
-
-def _to_8_bit(image: Image.Image) -> Image.Image:
-    """Greyscale of more than 8 bits, scaled where `convert` would clip."""
-    values = np.asarray(image)
-    if image.mode.startswith("I;16"):
-        return Image.fromarray(np.round(np.arange(65536) / 257).astype(np.uint8)[values])
-    values = values[np.isfinite(values)]
-    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
-    scale = 255 / (high - low) if high > low else 0.0
-    # Converting cuts off the fraction, and clips what is infinite.
-    return image.convert("F").point(lambda value: value * scale + (0.5 - low * scale)).convert("L")

@@ -14,11 +14,11 @@ SLUG = "asaniczka/mammals-image-classification-dataset-45-animals"
 
 
 def download(target: Path) -> None:
-    """Puts the real set at `target`, or leaves a complete one there alone.
+    """Puts the real set at `target`, unless it is there already, and checks it.
 
     Raises:
-        RetrievalError: kagglehub is missing, Kaggle cannot be reached, the disk is full, or what is
-            there or came is not, to the last byte, the 13,751 images of 45 categories.
+        RetrievalError: kagglehub is missing, Kaggle cannot be reached, the disk is full, or the
+            files are not, byte for byte, the 13,751 images of 45 categories.
     """
     if not target.exists():
         _copy(_category_root(_fetch()), target)
@@ -34,7 +34,7 @@ def _fetch() -> Path:
         ) from None
     try:
         return Path(kagglehub.dataset_download(SLUG))
-    except Exception as error:  # whatever the network, the server or the disk does
+    except Exception as error:  # network, server and disk fail in many ways
         raise RetrievalError(
             f"{SLUG} could not be downloaded from Kaggle ({type(error).__name__}): check the network and "
             "run `make data` again, or `make DATA=folder` with a copy of your own"
@@ -42,7 +42,7 @@ def _fetch() -> Path:
 
 
 def _category_root(folder: Path) -> Path:
-    """The folder at or below `folder` that holds the category folders."""
+    """The folder that contains the category folders: `folder` or one below it."""
     for parent, folders, _ in os.walk(folder):
         if len(folders) == REAL_CATEGORIES:
             return Path(parent)
@@ -52,7 +52,7 @@ def _category_root(folder: Path) -> Path:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copies under another name first: an interrupted copy is never taken for the set."""
+    """Copies under another name first, so an interrupted copy is never taken for the set."""
     unfinished = target.with_name(f".{target.name}-unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
@@ -75,6 +75,6 @@ def _check(target: Path) -> None:
         )
     if not describe(target, {file: sha256(target / file) for file in files}).comparable:
         raise RetrievalError(
-            f"{target} does not hold the files that the figures were measured on (its SHA-256 is another): "
+            f"{target} does not hold the files that the figures were measured on (its SHA-256 differs): "
             "delete it and run `make data` again, or use it as it is with `make DATA=data/mammals`"
         )

@@ -1,4 +1,4 @@
-"""Photographs that occur twice, and pairs of copies under two labels."""
+"""Duplicates: the same photograph twice, perhaps under two labels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from retrieval.data.inspection import HASH_SIZE, Inspection
 from retrieval.data.parts import PARTS
 from retrieval.progress import passing_bar
 
-# Of 256 bits: recompressed and slightly cropped copies differ in fewer, other photographs in more.
+# Of 256 bits. Recompressed or slightly cropped copies differ in fewer, different photographs in more.
 NEAR_DISTANCE = 20
 MISSED_DISTANCE = 60
 KINDS = ["exact", "near", "conflicting", "suspect", "unreadable"]
@@ -26,14 +26,15 @@ BLOCK = 2**24
 
 
 def duplicate_pairs(inspection: Inspection) -> pd.DataFrame:
-    """Every flaw found, a row each.
+    """The flaws found, one per row.
 
     Returns:
-        kind: "exact", the same bytes; "near", other bytes and difference hashes at most 20 bits
-            apart, as they are or with one image mirrored; "conflicting", in addition, for either
-            where the categories differ; "unreadable".
-        file, other_file: `other_file` is "" for an unreadable one.
-        distance: Hamming distance of the hashes, the smaller of both, in [0, 256]; NaN for an unreadable one.
+        kind: "exact" (same bytes), "near" (difference hashes at most 20 bits apart, as they are or
+            with one image mirrored) or "unreadable". A pair whose categories differ has a second
+            row, "conflicting".
+        file, other_file: the pair; `other_file` is "" for an unreadable file.
+        distance: Hamming distance of the hashes in [0, 256], mirrored or not, whichever is smaller;
+            NaN for an unreadable file.
     """
     files = inspection.files
     rows = [("exact", files[i], files[j], 0.0) for i, j in _exact_pairs(inspection.sha256)]
@@ -48,12 +49,12 @@ def duplicate_pairs(inspection: Inspection) -> pd.DataFrame:
 
 
 def near_misses(inspection: Inspection) -> pd.DataFrame:
-    """Pairs just beyond what counts as near, 21 to 60 bits apart, nearest first.
+    """Pairs just beyond the threshold, 21 to 60 bits apart, nearest first.
 
-    They show where the threshold errs: those that a person takes for one photograph were missed.
+    A person can see in them which duplicates the threshold misses.
 
     Returns:
-        Columns file, other_file and distance, as `duplicate_pairs`.
+        Columns file, other_file and distance, as in `duplicate_pairs`.
     """
     found = [
         (inspection.files[i], inspection.files[j], float(distance))
@@ -64,16 +65,16 @@ def near_misses(inspection: Inspection) -> pd.DataFrame:
 
 
 def mirrored_hash(dhash: np.ndarray) -> np.ndarray:
-    """The difference hashes `[n, 256]` of the same images mirrored left to right.
+    """The difference hashes, bool `[n, 256]`, of the same images mirrored left to right.
 
-    The pixels of a row come in reverse order, and so does the outcome of comparing neighbours, but for
-    neighbours that are equal.
+    Mirroring reverses each row of pixels, so every comparison of neighbours is reversed and negated.
+    Only equal neighbours make a difference.
     """
     return ~dhash.reshape(-1, HASH_SIZE, HASH_SIZE)[:, :, ::-1].reshape(dhash.shape)
 
 
 def duplicate_groups(files: Sequence[str], pairs: pd.DataFrame) -> np.ndarray:
-    """A number for every file, int `[n]`, the same for files that chains of duplicates join."""
+    """The group of every file, int `[n]`: equal for files that a chain of duplicates connects."""
     row_of = {file: row for row, file in enumerate(files)}
     duplicates = _duplicates(pairs)
     rows, columns = duplicates["file"].map(row_of), duplicates["other_file"].map(row_of)
@@ -82,7 +83,7 @@ def duplicate_groups(files: Sequence[str], pairs: pd.DataFrame) -> np.ndarray:
 
 
 def audit(pairs: pd.DataFrame, files: Sequence[str], parts: np.ndarray) -> pd.DataFrame:
-    """The rows of `duplicate_pairs` with the `part` and `other_part` of their files, or ""."""
+    """The rows of `duplicate_pairs` with two more columns, `part` and `other_part` ("" if unreadable)."""
     part_of = dict(zip(files, parts, strict=True))
     return pairs.assign(
         part=[part_of.get(file, "") for file in pairs["file"]],
@@ -93,7 +94,7 @@ def audit(pairs: pd.DataFrame, files: Sequence[str], parts: np.ndarray) -> pd.Da
 def leaks(
     pairs: pd.DataFrame, files: Sequence[str], parts: np.ndarray, *, between: Sequence[str] = PARTS
 ) -> int:
-    """How many pairs of duplicates, exact or near, lie in two different parts out of `between`."""
+    """How many duplicate pairs, exact or near, lie in two different parts out of `between`."""
     duplicates = audit(_duplicates(pairs), files, parts)
     apart = duplicates["part"] != duplicates["other_part"]
     return int((apart & duplicates["part"].isin(between) & duplicates["other_part"].isin(between)).sum())
@@ -112,10 +113,10 @@ def _exact_pairs(sha256: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 def _near_pairs(dhash: np.ndarray, most: int) -> Iterator[tuple[int, int, int]]:
-    """Rows i < j of hashes `[n, bits]` at most `most` bits apart, mirrored or not, and their distance.
+    """Rows i < j of hashes `[n, bits]` that are at most `most` bits apart, mirrored or not, and the distance.
 
-    With bits as +-1, the scalar product of two hashes is the bits they share less those in which
-    they differ: distance = (bits - product) / 2.
+    With bits as +1 and -1, the scalar product of two hashes is the number of equal bits minus the
+    number of different bits, so distance = (bits - product) / 2.
     """
     bits = dhash.shape[1]
     rows = np.flatnonzero(_is_telling(dhash))
@@ -132,6 +133,6 @@ def _near_pairs(dhash: np.ndarray, most: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _is_telling(dhash: np.ndarray) -> np.ndarray:
-    """Which hashes are those of more than a flat image, whose bits are all alike but for noise."""
+    """Which images have enough contrast for the hash to mean anything: a flat image has equal bits."""
     set_bits = dhash.sum(axis=1)
     return np.minimum(set_bits, dhash.shape[1] - set_bits) > NEAR_DISTANCE

@@ -1,4 +1,4 @@
-"""One reading of every file of a data set: can it be read, how large is it, what are its hashes?"""
+"""One reading of every file: can it be read, how large is it, what are its hashes?"""
 
 from __future__ import annotations
 
@@ -26,16 +26,15 @@ HASH_SIZE = 16
 
 @dataclass(frozen=True)
 class Inspection:
-    """What one reading of every file has shown.
+    """What one reading of every file shows.
 
     Attributes:
-        files: the n readable ones, in the order given.
-        sha256: of each file's bytes, in hexadecimal.
+        files: the n readable files, in the order given.
+        sha256: hash of each file's bytes, in hexadecimal.
         dhash: difference hashes, bool `[n, 256]`.
-        width: in pixels, int `[n]`, of the picture as `open_image` gives it.
-        height: likewise.
-        mode: Pillow's name of the pixel format in the file, `[n]`.
-        unreadable: why, for every other file.
+        width, height: pixels of the picture as `open_image` gives it, int `[n]`.
+        mode: Pillow's name for the pixel format in the file, `[n]`.
+        unreadable: every other file, and why it cannot be read.
     """
 
     files: list[str]
@@ -48,7 +47,7 @@ class Inspection:
 
     @property
     def digests(self) -> dict[str, str]:
-        """The SHA-256 of every readable file."""
+        """SHA-256 by file, for the readable files."""
         return dict(zip(self.files, self.sha256, strict=True))
 
 
@@ -61,9 +60,9 @@ class _Look(NamedTuple):
 
 
 def inspect(root: Path, files: Sequence[str]) -> Inspection:
-    """Reads every file once.
+    """What every file shows, read once.
 
-    The difference hash compares neighbouring grey values of the image shrunk to 17 x 16 pixels
+    The difference hash shrinks the image to 17 x 16 grey pixels and compares each with its neighbour
     (N. Krawetz, "Kind of like that", 2013).
 
     Raises:
@@ -75,20 +74,20 @@ def inspect(root: Path, files: Sequence[str]) -> Inspection:
     readable = {file: look for file, look in seen.items() if isinstance(look, _Look)}
     unreadable = {file: look for file, look in seen.items() if isinstance(look, str)}
     _check_readable(readable, unreadable)
-    columns = _Look(*zip(*readable.values(), strict=True))
+    found = readable.values()
     return Inspection(
         files=list(readable),
-        sha256=list(columns.sha256),
-        dhash=np.stack(columns.dhash),
-        width=np.array(columns.width),
-        height=np.array(columns.height),
-        mode=np.array(columns.mode),
+        sha256=[look.sha256 for look in found],
+        dhash=np.stack([look.dhash for look in found]),
+        width=np.array([look.width for look in found]),
+        height=np.array([look.height for look in found]),
+        mode=np.array([look.mode for look in found]),
         unreadable=unreadable,
     )
 
 
 def to_json(inspection: Inspection) -> dict[str, Any]:
-    """The inspection as JSON types, the hashes in hexadecimal."""
+    """An inspection as JSON types, the hashes in hexadecimal."""
     arrays = {
         name: value.tolist() for name, value in vars(inspection).items() if isinstance(value, np.ndarray)
     }
@@ -97,7 +96,7 @@ def to_json(inspection: Inspection) -> dict[str, Any]:
 
 
 def from_json(record: dict[str, Any]) -> Inspection:
-    """What `to_json` was given."""
+    """The inspection that `to_json` was given."""
     hashes = [np.frombuffer(bytes.fromhex(text), np.uint8) for text in record["dhash"]]
     arrays = {name: np.array(record[name]) for name in ("width", "height", "mode")}
     return Inspection(**record | arrays | {"dhash": np.unpackbits(hashes, axis=1).astype(bool)})

@@ -1,4 +1,4 @@
-"""Dealing images to train, val and test, inside every category, duplicates together."""
+"""The split into train, val and test, inside every category, duplicates together."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from retrieval.data.dataset import category_of
 from retrieval.data.parts import PARTS
 from retrieval.errors import RetrievalError
 
-HELD_OUT = 0.2  # the share of val, and that of test
+HELD_OUT = 0.2  # the share of val, and of test
 
 
 def split(categories: np.ndarray, groups: np.ndarray | None, *, seed: int) -> np.ndarray:
-    """Deals images to train, val and test, 60/20/20 inside every category.
+    """The part of every image: train, val or test, 60/20/20 inside every category.
 
-    Of a category of n images, round(0.2 n) but at least 1 go to val, and as many to test. Groups of
-    several images are dealt first, each to a part drawn in proportion to the room that is left in
-    it; single images then fill the room exactly, so that only large groups can move a proportion.
+    Of n images of a category, round(0.2 n) but at least 1 go to val, and as many to test. Duplicate
+    groups are assigned first, at random, in proportion to the free places of each part. Single
+    images fill the rest, so the proportions are exact unless groups are large. If a part then has
+    no image of some category, the fewest images are moved that mend it.
 
     Args:
         categories: of every image, `[n]`, at least 5 of each.
@@ -31,44 +32,29 @@ def split(categories: np.ndarray, groups: np.ndarray | None, *, seed: int) -> np
         "train", "val" or "test" for every image, `[n]`.
 
     Raises:
-        RetrievalError: the groups leave a part without any image of a category.
+        RetrievalError: no split keeps the groups and gives every part an image of every category.
 
     >>> split(np.array(["seal"] * 5 + ["walrus"] * 5), None, seed=0).tolist().count("train")
     6
     """
     names, codes = np.unique(categories, return_inverse=True)
-    rng, counts = np.random.default_rng(seed), np.bincount(codes)
-    held_out = np.maximum(1, np.round(HELD_OUT * counts)).astype(int)
-    room = np.stack([counts - 2 * held_out, held_out, held_out], axis=1)
-    targets, parts = room.copy(), np.full(len(codes), -1)
-    for rows in _several(groups, rng):
-        parts[rows] = _draw_part(room, targets, codes[rows], rng)
-        np.subtract.at(room, (codes[rows], parts[rows]), 1)
-    for code, name in enumerate(names):
-        singles = rng.permutation(np.flatnonzero((codes == code) & (parts < 0)))
-        # Train comes last: what large groups took too much of is missing there first.
-        order = np.repeat([1, 2, 0], np.maximum(room[code, [1, 2, 0]], 0))
-        parts[singles] = order[: len(singles)]
-        if missing := set(range(len(PARTS))) - set(parts[codes == code].tolist()):
-            raise RetrievalError(
-                f"duplicates tie the images of {name} together and leave none for {PARTS[min(missing)]}: "
-                "add different images of it, or set SPLIT=plain"
-            )
-    return np.array(PARTS)[parts]
+    parts = _deal(codes, groups, np.random.default_rng(seed))
+    counts = np.bincount(3 * codes + parts, minlength=3 * len(names)).reshape(-1, 3)
+    if groups is None or counts.all():
+        return np.array(PARTS)[parts]
+    if (mended := _mend(parts, codes, groups)) is None:
+        # Of the categories that a part lacks, name the one with the fewest groups.
+        lacking = np.flatnonzero(~counts.all(axis=1))
+        code = min(lacking, key=lambda code: len(np.unique(groups[codes == code])))
+        raise RetrievalError(
+            f"duplicates tie the images of {names[code]} together and leave none for "
+            f"{PARTS[counts[code].argmin()]}: add different images of it, or set SPLIT=plain"
+        )
+    return np.array(PARTS)[mended]
 
 
 def index_maps(files: Sequence[str], parts: np.ndarray, groups: np.ndarray) -> dict[str, dict[str, Any]]:
-    """The maps from row to file, category and duplicate group of every part, by the artifact's name.
-
-    >>> files, parts = ["yak/1.jpg", "seal/1.jpg", "seal/2.jpg"], np.array(["val", "train", "val"])
-    >>> maps = index_maps(files, parts, np.array([0, 1, 1]))
-    >>> maps["val_index_category.json"]
-    {'0': 'yak', '1': 'seal'}
-    >>> maps["val_index_file.json"]
-    {'0': 'yak/1.jpg', '1': 'seal/2.jpg'}
-    >>> maps["val_index_group.json"]
-    {'0': 0, '1': 1}
-    """
+    """The maps from row to file, category and duplicate group of every part, by the artifact's name."""
     columns = {"file": files, "category": [category_of(file) for file in files], "group": groups.tolist()}
     return {
         f"{part}_index_{name}.json": {
@@ -79,8 +65,25 @@ def index_maps(files: Sequence[str], parts: np.ndarray, groups: np.ndarray) -> d
     }
 
 
+def _deal(codes: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
+    """A part 0, 1 or 2 for every image: first the groups, the largest first, then single images."""
+    counts = np.bincount(codes)
+    held_out = np.maximum(1, np.round(HELD_OUT * counts)).astype(int)
+    room = np.stack([counts - 2 * held_out, held_out, held_out], axis=1)
+    targets, parts = room.copy(), np.full(len(codes), -1)
+    for rows in _several(groups, rng):
+        parts[rows] = _draw_part(room, targets, codes[rows], rng)
+        np.subtract.at(room, (codes[rows], parts[rows]), 1)
+    for code in range(len(counts)):
+        singles = rng.permutation(np.flatnonzero((codes == code) & (parts < 0)))
+        # Train comes last, so it bears what large groups took too much of.
+        order = np.repeat([1, 2, 0], np.maximum(room[code, [1, 2, 0]], 0))
+        parts[singles] = order[: len(singles)]
+    return parts
+
+
 def _several(groups: np.ndarray | None, rng: np.random.Generator) -> list[np.ndarray]:
-    """The rows of every group of several images, largest groups first, else in random order."""
+    """The rows of every group of several images, the largest first, equal ones in random order."""
     if groups is None:
         return []
     order = np.argsort(groups, kind="stable")
@@ -90,14 +93,42 @@ def _several(groups: np.ndarray | None, rng: np.random.Generator) -> list[np.nda
 
 
 def _draw_part(room: np.ndarray, targets: np.ndarray, codes: np.ndarray, rng: np.random.Generator) -> int:
-    """A part for images of the given categories, in proportion to the room it has for them.
+    """A part for images of the given categories, drawn in proportion to the room that it has left.
 
-    Where no part has room for all of them, the one with most.
+    If all of them fit nowhere: the part that is still empty for most of them, then the roomiest.
     """
     needed = np.bincount(codes, minlength=len(room))
-    left = np.where(needed[:, None] > 0, room, 0).sum(axis=0)
+    left = room[needed > 0].sum(axis=0)
     fits = (room >= needed[:, None]).all(axis=0)
     if fits.any():
-        return int(rng.choice(len(PARTS), p=left * fits / (left * fits).sum()))
-    empty = ((room == targets) & (needed[:, None] > 0)).sum(axis=0)
+        return int(rng.choice(3, p=left * fits / (left * fits).sum()))
+    empty = (room == targets)[needed > 0].sum(axis=0)
     return int(np.lexsort((left, empty))[-1])
+
+
+def _mend(parts: np.ndarray, codes: np.ndarray, groups: np.ndarray) -> np.ndarray | None:
+    """As `parts`, with the fewest images moved that give every part one of each category; or None.
+
+    An integer program, x[group, part] in {0, 1}: it finds a solution if there is one. Only groups that
+    tie categories together may move, and the three smallest of each category, enough for its parts.
+    """
+    from scipy.optimize import Bounds, LinearConstraint, milp
+    from scipy.sparse import csr_array, eye_array, kron
+
+    _, first, group_of, sizes = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
+    code, group = np.unique(np.stack([codes, group_of]), axis=1)
+    tied = np.bincount(group) > 1
+    own_first = group[np.lexsort((sizes[group], tied[group], code))]
+    movable = tied.copy()
+    movable[own_first[np.arange(len(code)) - np.searchsorted(code, code) < 3]] = True
+    here = parts[first][:, None] == np.arange(3)
+    holds = csr_array((np.ones(len(group)), (code, group)))
+    one_part = LinearConstraint(kron(eye_array(len(sizes)), np.ones((1, 3))), 1, 1)
+    none_empty = LinearConstraint(kron(holds, eye_array(3)), 1)
+    found = milp(
+        (sizes[:, None] * ~here).ravel(),
+        integrality=np.ones(here.size),
+        bounds=Bounds((here & ~movable[:, None]).ravel(), 1),
+        constraints=[one_part, none_empty],
+    )
+    return None if found.x is None else found.x.reshape(-1, 3).argmax(axis=1)[group_of]

@@ -1,7 +1,7 @@
 """Twelve invented animals, drawn as lists of coloured polygons, for the synthetic sample.
 
-An animal fits into the square [-1, 1] x [-1, 1], x to the right and y downwards, and is turned to
-the right. What moves or differs from one animal to the next is drawn from `rng`.
+An animal fits into the square [-1, 1] x [-1, 1], x to the right and y downwards, and looks to the
+right. `rng` decides everything that differs between two animals of a category.
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ def any_colour(rng: np.random.Generator) -> Colour:
 
 
 def earthy(rng: np.random.Generator) -> Colour:
-    """A brown, sandy or grey colour, as fur has."""
+    """A brown, sandy or grey colour, like fur."""
     return _hsv(rng.uniform(0.04, 0.12), rng.uniform(0.1, 0.6), rng.uniform(0.45, 0.9))
 
 
 def leafy(rng: np.random.Generator) -> Colour:
-    """A green, or a yellow or red of autumn."""
+    """A green, or the yellow or red of autumn."""
     return _hsv(rng.uniform(0.0, 0.38), rng.uniform(0.4, 0.75), rng.uniform(0.5, 0.85))
 
 
 def shade(colour: Colour, factor: float) -> Colour:
     """A darker colour for factors below 1, a lighter one above."""
-    return tuple(int(np.clip(channel * factor, 0, 255)) for channel in colour)
+    red, green, blue = (int(np.clip(channel * factor, 0, 255)) for channel in colour)
+    return red, green, blue
 
 
 def ellipse(x: float, y: float, rx: float, ry: float, turn: float = 0.0) -> np.ndarray:
@@ -48,7 +49,7 @@ def ellipse(x: float, y: float, rx: float, ry: float, turn: float = 0.0) -> np.n
 
 
 def stroke(x: np.ndarray, y: np.ndarray, width: np.ndarray | float) -> np.ndarray:
-    """Outline `[2 n, 2]` of a line through n points, whose width may change on the way."""
+    """Outline `[2 n, 2]` of a line through n points; `width` may differ from point to point."""
     path = np.stack([x, y], axis=1)
     direction = np.gradient(path, axis=0)
     normal = direction[:, ::-1] * (-1, 1) / np.linalg.norm(direction, axis=1, keepdims=True)
@@ -57,7 +58,7 @@ def stroke(x: np.ndarray, y: np.ndarray, width: np.ndarray | float) -> np.ndarra
 
 
 def fish(rng: np.random.Generator, *, striped: bool) -> Animal:
-    """A fish, striped or spotted: nothing else tells the two categories apart."""
+    """A fish, striped or spotted. The two categories differ in nothing else."""
     body, marks = any_colour(rng), any_colour(rng)
     height, sway = rng.uniform(0.36, 0.52), rng.uniform(-0.15, 0.15)
     fin = shade(body, 0.75)
@@ -77,7 +78,7 @@ def fish(rng: np.random.Generator, *, striped: bool) -> Animal:
 
 
 def lagomorph(rng: np.random.Generator, *, ears: float) -> Animal:
-    """A hare or a rabbit: nothing but the length of the ears tells the two categories apart."""
+    """A hare or a rabbit. The two categories differ only in the length of the ears."""
     fur = earthy(rng)
     ears, nod = ears * rng.uniform(0.88, 1.12), rng.uniform(-0.08, 0.08)
     belly = rng.uniform(0.38, 0.46)
@@ -236,7 +237,8 @@ ANIMALS: dict[str, Callable[[np.random.Generator], Animal]] = {
 
 
 def _hsv(hue: float, saturation: float, value: float) -> Colour:
-    return tuple(round(255 * channel) for channel in hsv_to_rgb(hue, saturation, value))
+    red, green, blue = (round(255 * channel) for channel in hsv_to_rgb(hue, saturation, value))
+    return red, green, blue
 
 
 def _eye(x: float, y: float, size: float) -> Animal:

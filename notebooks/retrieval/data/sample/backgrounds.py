@@ -1,4 +1,4 @@
-"""Backgrounds of the synthetic sample, square images that tell nothing of the animal before them."""
+"""Backgrounds of the synthetic sample: square images, drawn without regard to the animal."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def meadow(rng: np.random.Generator, size: int) -> Image.Image:
         hill = size * (level + 0.08 * np.sin(x / size * rng.uniform(3, 8) + rng.uniform(0, 6)))
         draw.polygon([*zip(x, hill, strict=True), (size, size), (0, size)], fill=shade(green, light))
     for _ in range(rng.integers(20, 120)):
-        x, y, height = rng.uniform(0, size), rng.uniform(0.6, 1.05) * size, rng.uniform(0.05, 0.2) * size
-        blade = [(x - 3, y), (x + rng.uniform(-20, 20), y - height), (x + 3, y)]
+        foot, y, height = rng.uniform(0, size), rng.uniform(0.6, 1.05) * size, rng.uniform(0.05, 0.2) * size
+        blade = [(foot - 3, y), (foot + rng.uniform(-20, 20), y - height), (foot + 3, y)]
         draw.polygon(blade, fill=shade(green, rng.uniform(0.6, 1.3)))
     return image
 
@@ -44,11 +44,8 @@ def sea(rng: np.random.Generator, size: int) -> Image.Image:
 
 def desert(rng: np.random.Generator, size: int) -> Image.Image:
     image = gradient((250, 215, 160), (255, 240, 215), size)
-    draw, x, sand = (
-        ImageDraw.Draw(image),
-        np.linspace(0, size, 50),
-        shade((225, 175, 110), rng.uniform(0.8, 1.1)),
-    )
+    draw, x = ImageDraw.Draw(image), np.linspace(0, size, 50)
+    sand = shade((225, 175, 110), rng.uniform(0.8, 1.1))
     for level in np.linspace(0.35, 0.95, rng.integers(3, 7)):
         dune = size * (level + 0.06 * np.sin(x / size * rng.uniform(2, 6) + rng.uniform(0, 6)))
         draw.polygon(
@@ -63,7 +60,8 @@ def night(rng: np.random.Generator, size: int) -> Image.Image:
     for _ in range(rng.integers(30, 150)):
         (x, y), radius = rng.uniform(0, size, 2), rng.uniform(0.5, 3)
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=(240, 240, 215))
-    _fill(draw, ellipse(*rng.uniform(0.1, 0.9, 2) * size, 0.08 * size, 0.08 * size), (250, 245, 210))
+    x, y = rng.uniform(0.1, 0.9, 2) * size
+    _fill(draw, ellipse(x, y, 0.08 * size, 0.08 * size), (250, 245, 210))
     return image
 
 
@@ -81,7 +79,8 @@ def bokeh(rng: np.random.Generator, size: int) -> Image.Image:
     draw = ImageDraw.Draw(lights)
     for _ in range(rng.integers(8, 30)):
         radius = rng.uniform(0.03, 0.12) * size
-        _fill(draw, ellipse(*rng.uniform(0, size, 2), radius, radius), shade(any_colour(rng), 1.3))
+        x, y = rng.uniform(0, size, 2)
+        _fill(draw, ellipse(x, y, radius, radius), shade(any_colour(rng), 1.3))
     return Image.blend(image, lights, 0.5).filter(ImageFilter.GaussianBlur(4))
 
 
@@ -103,7 +102,8 @@ def _scattered(rng: np.random.Generator, size: int, *, colour: Colour, flatness:
     draw = ImageDraw.Draw(image)
     for _ in range(rng.integers(120, 300)):
         length = rng.uniform(0.03, 0.1) * size
-        outline = ellipse(*rng.uniform(0, size, 2), length, flatness * length, rng.uniform(0, 6))
+        x, y = rng.uniform(0, size, 2)
+        outline = ellipse(x, y, length, flatness * length, rng.uniform(0, 6))
         _fill(draw, outline, shade(colour, rng.uniform(0.5, 1.25)))
     return image
 

@@ -1,8 +1,8 @@
 """A synthetic stand-in for the real set: twelve invented animals, drawn in code.
 
-It lets every step run with nothing downloaded. The animals vary in pose, colour, size, background,
-light and sharpness. Two pairs of categories are hard to tell apart, striped and spotted fish, hare
-and rabbit; and like the real set it holds duplicates, one of them under two labels.
+Every step runs on it, with nothing downloaded. The animals vary in pose, colour, size, background,
+light and sharpness. Two pairs of categories are hard to tell apart: striped and spotted fish, hare
+and rabbit. Like the real set it has duplicates, one of them under two labels.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from retrieval.data.sample.backgrounds import SCENES
 from retrieval.errors import RetrievalError
 from retrieval.progress import bar
 
-# Its presence in a folder says that the images are no photographs.
+# This file in a folder says that the images are drawn.
 MARKER = ".synthetic-sample"
 SIZE = 256
-# Drawn larger and shrunk, edges are smooth.
+# Images are drawn larger and then shrunk, which makes edges smooth.
 DRAWN_SIZE = 2 * SIZE
-# The last image of the second category is made a copy of the first one's first image.
+# (from, to): the last image of `to` becomes a copy of the first image of `from`.
 EXACT_COPIES = (("butterfly", "butterfly"), ("owl", "owl"), ("striped_fish", "spotted_fish"))
 NEAR_COPIES = (("snail", "snail"), ("turtle", "turtle"))
 
@@ -33,7 +33,7 @@ def generate(root: Path, *, seed: int = 0, images_per_category: int = 40) -> Non
     """Draws `<category>/<category>-NNNN.jpg` below `root`: 12 categories of 256 x 256 JPEGs.
 
     The same seed gives the same bytes with the same versions of Pillow and NumPy. `root` must not
-    exist yet, and appears only once it is complete; a category needs at least 2 images.
+    exist yet, and appears once it is complete. A category needs at least 2 images.
 
     Raises:
         RetrievalError: the images cannot be written.
@@ -54,7 +54,7 @@ def generate(root: Path, *, seed: int = 0, images_per_category: int = 40) -> Non
 
 
 def photograph(category: str, rng: np.random.Generator) -> Image.Image:
-    """An RGB image, 256 x 256, of an animal of one of the twelve categories."""
+    """An RGB image, 256 x 256, of an animal of the given category."""
     scene = SCENES[rng.integers(len(SCENES))](rng, DRAWN_SIZE)
     animal = render(ANIMALS[category](rng), rng)
     shadow = animal.getchannel("A").filter(ImageFilter.GaussianBlur(10)).point(lambda alpha: alpha * 0.45)

@@ -1,7 +1,7 @@
 """Images broken in every way that code can break them, and what opening each of them must give.
 
-`python tests/broken_images.py 0 2` opens the first half of them, each in a process of its own, and
-prints a line of JSON each.
+`python tests/data/broken_images.py 0 2` opens every second one, each in its own process, and prints a
+line of JSON each.
 """
 
 from __future__ import annotations
