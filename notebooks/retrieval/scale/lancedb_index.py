@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,7 @@ from retrieval.scale.shards import scan_features, url
 if TYPE_CHECKING:
     from lancedb.table import Table
 
+os.environ.setdefault("LANCE_LOG", "error")  # it warns of every new table
 
 TABLE = "images"
 PARTITION = 4096  # rows

@@ -27,7 +27,6 @@ from retrieval.scale.shards import at, features_schema, finished, read_shard, ur
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # Otherwise Ray prints for every actor that its encoder is in the object store.
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-os.environ.setdefault("LANCE_LOG", "error")  # it warns of every table that is new
 
 
 BLOCKS = 10_000  # the most tasks that Ray is given
