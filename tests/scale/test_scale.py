@@ -1,11 +1,11 @@
 """Shards on Ray and neighbours from LanceDB against the same steps on one machine."""
 
+import importlib.util
 import os
 import subprocess
 import sys
 import time
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,12 +22,23 @@ for library in ("ray", "lancedb", "pyarrow"):
 
 import pyarrow as pa  # noqa: E402
 
-from retrieval.scale import lancedb_index, million, ray_extraction, shards  # noqa: E402
+from retrieval.scale import lancedb_index, ray_extraction, shards  # noqa: E402
 
 SHARED = PROJECT.parent / "shared"
 REAL, WEIGHTS = SHARED / "mammals", SHARED / "weights" / "mobilenet_v2_imagenet_notop.weights.h5"
 SIZE = 32
 BROKEN = "017.png"
+# Starting Ray and loading an encoder in its workers take longer than all the work.
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def million():
+    """The script that measures a million rows."""
+    spec = importlib.util.spec_from_file_location("measure_million", PROJECT / "docs" / "measure_million.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script
 
 
 @pytest.fixture(scope="module")
@@ -151,12 +162,13 @@ def test_a_cluster_is_used_by_its_address(cluster, packed, load, files, expected
     (tmp_path / "model.tflite").write_bytes(load.args[0])
     code = (
         "from functools import partial; from pathlib import Path\n"
-        "from retrieval import extraction, scale\n"
+        "from retrieval.features import extraction\n"
+        "from retrieval.scale import ray_extraction\n"
         f"load = partial(extraction.to_features, Path('model.tflite').read_bytes(), size={SIZE})\n"
-        f"scale.extract({str(packed)!r}, 'features', load, address={address!r})\n"
+        f"ray_extraction.extract({str(packed)!r}, 'features', load, address={address!r})\n"
         "import sys; assert not {'tensorflow', 'lancedb'} & set(sys.modules)"
     )
-    path = {"PYTHONPATH": str(Path(ray_extraction.__file__).parents[1])}
+    path = {"PYTHONPATH": str(PROJECT / "notebooks")}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=os.environ | path, capture_output=True, text=True
     )
@@ -185,7 +197,7 @@ def crowds(n, *, seed):
     return (centres[rng.integers(30, size=n)] + 0.3 * rng.normal(size=(n, 64))).astype(np.float32)
 
 
-def test_an_index_is_searched_added_to_deleted_from_and_compacted(tmp_path):
+def test_an_index_is_searched_added_to_deleted_from_and_compacted(million, tmp_path):
     index, later, queries = crowds(2000, seed=1), crowds(1000, seed=2), crowds(40, seed=3)
     blocks = [index[:1000], index[1000:]]
     least, nearest = million.save(tmp_path / "features", blocks, queries)
@@ -220,7 +232,7 @@ def test_an_index_is_searched_added_to_deleted_from_and_compacted(tmp_path):
 
 
 @pytest.mark.skipif(not WEIGHTS.is_file() or not REAL.is_dir(), reason=f"the real set is not in {SHARED}")
-def test_recall_on_real_features_is_at_least_95_percent(tmp_path):
+def test_recall_on_real_features_is_at_least_95_percent(million, tmp_path):
     model = conversion.convert(mobilenetv2.mobilenetv2(weights.Weights("", WEIGHTS, "")))
     files = [str(path.relative_to(REAL)) for path in sorted(REAL.rglob("*.jpg"))[::11]]
     vectors = extraction.extract(extraction.to_features(model), REAL, files, unfinished=tmp_path / "part")
@@ -232,7 +244,7 @@ def test_recall_on_real_features_is_at_least_95_percent(tmp_path):
     assert tuned >= 0.95 > neighbours.recall(as_it_comes, exact)
 
 
-def test_synthetic_rows_are_spread_like_the_real_ones():
+def test_synthetic_rows_are_spread_like_the_real_ones(million):
     rng = np.random.default_rng(0)
     categories = np.repeat(["a", "b"], [100, 300])
     real = np.abs(rng.normal(size=(400, 8)) * [1, 2, 3, 4, 1, 2, 3, 4] + 40 * (categories == "b")[:, None])

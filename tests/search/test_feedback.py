@@ -64,7 +64,7 @@ def test_an_empty_set_adds_nothing():
 
 
 @given(judgements, st.integers(0, 2**32 - 1), st.floats(0.1, 100))
-def test_the_discriminant_is_the_slow_version(judged_relevant, seed, shrinkage):
+def test_the_linear_classifier_is_the_slow_version(judged_relevant, seed, shrinkage):
     rng = np.random.default_rng(seed)
     index, query = rng.normal(size=(20, 3)), rng.normal(size=3)
     right, wrong = slow_split(*judged_relevant)
@@ -77,7 +77,7 @@ def test_the_discriminant_is_the_slow_version(judged_relevant, seed, shrinkage):
     np.testing.assert_allclose(w + covariance @ w * 3 / covariance.trace() / shrinkage, difference, atol=1e-9)
 
 
-def test_the_discriminant_by_hand():
+def test_the_linear_classifier_by_hand():
     index = np.array([[5.0, 1.0], [1.0, 1.0], [3.0, 2.0], [3.0, 0.0]])  # mean (3, 1), C = diag(8/3, 2/3)
     query, judged = np.array([9.0, 6.0]), np.array([[5.0, 4.0], [3.0, 9.0]])
     classify = feedback.linear_classifier(index, shrinkage=1.0)  # divides by 1 + 8/5 and 1 + 2/5

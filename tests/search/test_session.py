@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from retrieval.data.parts import Part
 from retrieval.evaluation import simulation
 from retrieval.search import feedback, session
 from retrieval.search.neighbours import nearest
@@ -73,7 +74,11 @@ def test_who_judges_by_the_labels_gets_what_the_simulation_gets() -> None:
     centres = rng.normal(size=(3, 4))
     index = centres[categories] + rng.normal(size=(60, 4))
     queries = centres[asked] + rng.normal(size=(8, 4))
-    simulated = simulation.simulate(index, categories, queries, asked, judged=6).precision
+    gallery, asking = (
+        Part(rows, labels, np.arange(len(rows)).astype(str), np.arange(len(rows)))
+        for rows, labels in ((index, categories), (queries, asked))
+    )
+    simulated = simulation.simulate(gallery, asking, judged=6).precision
     assert simulated[0].tolist() != simulated[1].tolist()
     for query, category, expected in zip(queries, asked, simulated.T, strict=True):
         right = categories == category

@@ -1,9 +1,8 @@
-"""Timing, crossings and what a KD-tree can skip."""
+"""Timing, and what a KD-tree can skip."""
 
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from retrieval.search.neighbours import LEAF_SIZE
@@ -49,27 +48,6 @@ def test_a_sweep_has_a_row_per_shape_and_a_column_per_method(clock: Clock) -> No
     times = tree_or_exact.sweep([(50, 1), (30, 2), (50, 3)], k=3, seed=0)
     assert times.index.tolist() == [(30, 2), (50, 1), (50, 3)] and times.index.names == ["rows", "dimensions"]
     assert list(times) == ["kdtree", "exact"] and (times > 0).all(axis=None)
-
-
-def test_the_place_where_curves_cross() -> None:
-    # 5 x and 40 / x cross at the root of 8, between points that do not hold it.
-    places = np.array([1, 2, 5, 10])
-    rising, falling = 5 * places, 40 / places
-    assert tree_or_exact.crossings(pd.DataFrame({"a": rising, "b": falling}, places)) == pytest.approx(
-        [8**0.5]
-    )
-    assert tree_or_exact.crossings(pd.DataFrame({"b": falling, "a": rising}, places)) == pytest.approx(
-        [8**0.5]
-    )
-    assert tree_or_exact.crossings(pd.DataFrame({"a": places, "b": 2 * places}, places)) == []
-
-
-def test_curves_that_cross_more_than_once_say_nothing() -> None:
-    places = pd.Index([1, 2, 3, 12], name="rows")
-    noisy = pd.DataFrame({"a": [1.0, 1.1, 1, 4], "b": [1.1, 1, 2, 2]}, places)
-    assert tree_or_exact.crossings(noisy)[-1] == pytest.approx(6) and len(tree_or_exact.crossings(noisy)) == 3
-    assert "cross more than once" in tree_or_exact.faster(noisy)
-    assert tree_or_exact.faster(noisy.iloc[2:]) == "b is faster from about 6 rows on"
 
 
 def test_how_much_of_a_line_is_visited() -> None:

@@ -1,6 +1,6 @@
-"""What `bench` lets compete: each is prepared on so many images, or rows of an index, and then timed.
+"""The contenders of `make bench`: each is prepared for a number of images, or of index rows, then timed.
 
-What is timed gives the positions found, `[n_queries, k]`, where it answers queries, and else None.
+The timed function returns the positions found, `[n_queries, k]`, if it answers queries, and None if not.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ from retrieval.settings import Settings, read_settings
 
 K = 10  # neighbours per query
 DIMENSIONS = 1280
-DECODED = 256  # images that are decoded beforehand where decoding is not to count
-BATCH = 32  # images, as Keras's functions have it
-# As notebook 03 fine-tunes MobileNetV2: pixels on a side of pictures and crops; categories, images of each.
+DECODED = 256  # images that are decoded beforehand if decoding is not to count
+BATCH = 32  # images, the default of Keras's functions
+# As notebook 03 fine-tunes MobileNetV2: pixels on a side of pictures and of crops; categories, and images
+# of each.
 TRAINED, CROP, CATEGORIES, IMAGES = 192, 160, 16, 4
 # Queries in the synthetic index; one takes a KD-tree seconds there.
 PRODUCT_QUERIES, TREE_QUERIES = 512, 8
@@ -37,7 +38,7 @@ Work = Callable[[], np.ndarray | None]
 
 
 def extraction(size: int, scratch: Path) -> Work:
-    """From image files to a `.npy`, as the notebooks do it."""
+    """Image files to a `.npy`, as the notebooks do it."""
     settings, store = _opened()
     encode = to_features(store.load("mobilenetv2.tflite"))
     files = _repeated(store.files("train"), size)
@@ -51,7 +52,7 @@ def extraction(size: int, scratch: Path) -> Work:
 
 def prediction(size: int, scratch: Path) -> Work:
     """The same with `model.predict` on `image_dataset_from_directory`."""
-    from retrieval.quietly import keras
+    from retrieval.encoders.tensorflow_quiet import keras
 
     settings, store = _opened()
     for number, file in enumerate(_repeated(store.files("train"), size)):
@@ -71,7 +72,7 @@ def prediction(size: int, scratch: Path) -> Work:
 
 
 def inference(size: int, scratch: Path) -> Work:
-    """What the encoder alone takes, on images that are in memory: the limit of any extraction with it."""
+    """The encoder alone, on images in memory: no extraction with it can be faster."""
     settings, store = _opened()
     encode = load_encoder(store.load("mobilenetv2.tflite"), SIZE)
     files = store.files("train")[: min(size, DECODED)]
@@ -85,8 +86,8 @@ def inference(size: int, scratch: Path) -> Work:
     return work
 
 
-def training_from_cache(size: int, scratch: Path) -> Work:
-    """An epoch of fine-tuning MobileNetV2 on triplets, on pictures that are decoded once, beforehand."""
+def training_decoded_once(size: int, scratch: Path) -> Work:
+    """An epoch of fine-tuning MobileNetV2 on triplets, on pictures that were decoded once, beforehand."""
     settings, store = _opened()
     images = load_images(settings.data, _repeated(store.files("train"), size), TRAINED)
     step = _training_step(settings)
@@ -99,9 +100,9 @@ def training_from_cache(size: int, scratch: Path) -> Work:
     return work
 
 
-def training_while_decoding(size: int, scratch: Path) -> Work:
-    """The same, on a `tf.data` pipeline that decodes the pictures in every epoch."""
-    from retrieval.quietly import tf
+def training_plain_keras(size: int, scratch: Path) -> Work:
+    """The same on a plain `tf.data` pipeline, which decodes the pictures in every epoch."""
+    from retrieval.encoders.tensorflow_quiet import tf
 
     settings, store = _opened()
     paths = [str(settings.data / file) for file in _repeated(store.files("train"), size)]
@@ -128,39 +129,29 @@ def growing_product(size: int, scratch: Path) -> Work:
 
 
 def growing_tree(size: int, scratch: Path) -> Work:
-    """A KD-tree of synthetic vectors, built beforehand, by the library that `search.nearest` uses."""
+    """A KD-tree of synthetic vectors, built beforehand, by the library that `nearest` uses."""
     tree = KDTree(_synthetic(size), leafsize=LEAF_SIZE)
     queries = _synthetic(TREE_QUERIES, seed=1)
     return lambda: tree.query(queries, K, workers=-1)[1]
 
 
-def building(size: int, scratch: Path) -> Work:
-    """Building a KD-tree of synthetic vectors."""
-    index = _synthetic(size)
-
-    def work() -> None:
-        KDTree(index, leafsize=LEAF_SIZE)
-
-    return work
-
-
 def searching(method: str, size: int, scratch: Path) -> Work:
-    """`search.nearest` for every test image among the train images, all it prepares included."""
+    """`nearest` for every test image among the train images; preparing the index is included."""
     index, queries = index_and_queries()
     return lambda: nearest(index, queries, K, method=method)[1]
 
 
-def scikit_learn(algorithm: str, size: int, scratch: Path) -> Work:
-    """The same with scikit-learn; what it prepares is left out here and below."""
+def scikit_learn(size: int, scratch: Path) -> Work:
+    """The same with scikit-learn, comparing with every row; preparing the index is not included."""
     from sklearn.neighbors import NearestNeighbors
 
     index, queries = index_and_queries()
-    model = NearestNeighbors(n_neighbors=K, algorithm=algorithm, n_jobs=-1).fit(index)
+    model = NearestNeighbors(n_neighbors=K, algorithm="brute", n_jobs=-1).fit(index)
     return lambda: model.kneighbors(queries, return_distance=False)
 
 
 def faiss_flat(size: int, scratch: Path) -> Work:
-    """The same with FAISS, comparing with every row."""
+    """The same with FAISS, comparing with every row; preparing the index is not included."""
     import faiss
 
     index, queries = index_and_queries()
@@ -169,23 +160,13 @@ def faiss_flat(size: int, scratch: Path) -> Work:
     return lambda: flat.search(queries, K)[1]
 
 
-def usearch_hnsw(size: int, scratch: Path) -> Work:
-    """The same with USearch's graph (HNSW) as it comes, which may miss neighbours."""
-    from usearch.index import Index
-
-    index, queries = index_and_queries()
-    graph = Index(ndim=index.shape[1], metric="l2sq", dtype="f32")
-    graph.add(np.arange(len(index)), index)
-    return lambda: graph.search(queries, K).keys.astype(np.int64)
-
-
 def index_and_queries() -> tuple[np.ndarray, np.ndarray]:
     """MobileNetV2 features of the train and test part, float32 `[n_images, 1280]`."""
     _, store = _opened()
     return store.features("mobilenetv2", "train"), store.features("mobilenetv2", "test")
 
 
-# By what is measured and who takes part. The first one is the one that the notebooks use.
+# By what is measured, then by name. The notebooks use the first of each.
 CONTENDERS: dict[str, dict[str, Callable[[int, Path], Work]]] = {
     "extraction": {
         "this project": extraction,
@@ -193,21 +174,18 @@ CONTENDERS: dict[str, dict[str, Callable[[int, Path], Work]]] = {
         "inference alone": inference,
     },
     "training": {
-        "decoded once": training_from_cache,
-        "decoded every epoch": training_while_decoding,
+        "decoded once": training_decoded_once,
+        "plain Keras": training_plain_keras,
     },
     "growing index": {
         "exact": growing_product,
         "KD-tree": growing_tree,
-        "KD-tree, building": building,
     },
     "search": {
         "exact": partial(searching, "exact"),
         "KD-tree": partial(searching, "kdtree"),
-        "scikit-learn, brute": partial(scikit_learn, "brute"),
-        "scikit-learn, KD-tree": partial(scikit_learn, "kd_tree"),
+        "scikit-learn, brute": scikit_learn,
         "FAISS, flat": faiss_flat,
-        "USearch, HNSW": usearch_hnsw,
     },
 }
 
@@ -226,18 +204,19 @@ def _synthetic(rows: int, *, seed: int = 0) -> np.ndarray:
 
 
 def _mobilenetv2(settings: Settings) -> Any:
-    from retrieval import features
+    from retrieval.encoders.mobilenetv2 import mobilenetv2
+    from retrieval.encoders.weights import find_weights
 
     with redirect_stdout(None):
-        return features.mobilenetv2(features.find_weights(settings.weights))
+        return mobilenetv2(find_weights(settings.weights))
 
 
 def _training_step(settings: Settings) -> Callable[[np.ndarray], Any]:
-    """One step of notebook 03's Siamese MobileNetV2, on uint8 images `[n, TRAINED, TRAINED, 3]`."""
-    from retrieval import batches, encoders, training, triplets
-    from retrieval.quietly import keras
+    """One step of fine-tuning MobileNetV2 as notebook 03 does, on uint8 images `[n, TRAINED, TRAINED, 3]`."""
+    from retrieval.encoders import batches, training, triplets
+    from retrieval.encoders.tensorflow_quiet import keras
 
-    encoder = encoders.siamese_mobilenetv2(_mobilenetv2(settings))
+    encoder = _mobilenetv2(settings)
     encoder.compile(keras.optimizers.Adam(1e-5))
     encoder.optimizer.build(encoder.trainable_variables)
     step = training.training_step(encoder, partial(triplets.hinge, margin=0.3), CROP)

@@ -1,7 +1,7 @@
 """What the steps cost on this machine, and how that grows.
 
-Contenders take turns, round after round, so that whatever slows the machine down for a while slows down all
-of them. Each runs in a process of its own, so that its peak of memory is its own.
+Contenders take turns, round after round: what slows the machine down for a while slows all of them down.
+Each runs in a process of its own, which makes its peak of memory its own.
 """
 
 from __future__ import annotations
@@ -40,34 +40,35 @@ SIZES = {
     "search": (1,),
 }
 # Bytes that a value of the index takes: float32, and in SciPy's tree a copy in float64.
-BYTES = {"exact": 4, "KD-tree": 12, "KD-tree, building": 12}
+BYTES = {"exact": 4, "KD-tree": 12}
 SHARE = 0.8  # of the machine's memory that an index may take
-PACKAGES = {"FAISS, flat": "faiss", "USearch, HNSW": "usearch"}
-# What is measured, and the two contenders whose seconds are divided.
+PACKAGES = {"FAISS, flat": "faiss"}
+# What is measured, and the two contenders whose seconds are divided. `training_vs_plain_keras` is an epoch on
+# a plain `tf.data` pipeline, which decodes in every epoch, over an epoch of ours on pictures decoded once.
 RATIOS = {
     "extraction_vs_predict": ("extraction", "model.predict", "this project"),
     "extraction_vs_limit": ("extraction", "inference alone", "this project"),
-    "training_vs_decoding": ("training", "decoded every epoch", "decoded once"),
     "exact_vs_kdtree": ("search", "KD-tree", "exact"),
+    "training_vs_plain_keras": ("training", "plain Keras", "decoded once"),
 }
-# Of the figure: what is measured, what its sizes count, and the contenders, the project's own second.
+# Of the figure, by title: what is measured, what its sizes count, and the contenders, our own second.
 PANELS = {
     "extraction": ("extraction", "images", ["model.predict", "this project", "inference alone"]),
-    "an epoch of training": ("training", "images", ["decoded every epoch", "decoded once"]),
+    "an epoch of training": ("training", "images", ["plain Keras", "decoded once"]),
     "a query, 1280 dimensions": ("growing index", "rows", ["KD-tree", "exact"]),
 }
 
 
 def run(sizes: Mapping[str, Sequence[int]], *, rounds: int) -> pd.DataFrame:
-    """Measures every contender whose package is installed and whose index fits into memory.
+    """Measurements of every contender whose package is installed and whose index fits into memory.
 
     Args:
-        sizes: in ascending order, by the name that CONTENDERS has for what is measured.
-        rounds: how often.
+        sizes: in ascending order, by the keys of CONTENDERS.
+        rounds: how often each is measured.
 
     Returns:
-        A row per measurement: `round`, `measured`, `contender`, `size`, `seconds` (per query where there are
-        queries), `memory` (peak, in bytes) and, of `search`, `recall`.
+        A row per measurement: `round`, `measured`, `contender`, `size`, `seconds` (per query if there are
+        queries), `memory` (peak, in bytes) and, for `search`, `recall`.
 
     Raises:
         RetrievalError: a contender failed.
@@ -88,12 +89,12 @@ def run(sizes: Mapping[str, Sequence[int]], *, rounds: int) -> pd.DataFrame:
 
 
 def fitting(contender: str, sizes: Sequence[int]) -> list[int]:
-    """The sizes of an index that fits into this machine's memory; all where the contender needs none."""
+    """The sizes of an index that fit into this machine's memory; all of them if there is no index."""
     return [size for size in sizes if size * DIMENSIONS * BYTES.get(contender, 0) <= SHARE * _memory()]
 
 
 def left_out(sizes: Mapping[str, Sequence[int]]) -> list[str]:
-    """What `run` will not measure, and why: a line for each contender."""
+    """What `run` will not measure, and why: a line per contender."""
     lines = []
     for measured, contender in [(kind, name) for kind in sizes for name in CONTENDERS[kind]]:
         too_large = sorted(set(sizes[measured]) - set(fitting(contender, sizes[measured])))
@@ -105,7 +106,7 @@ def left_out(sizes: Mapping[str, Sequence[int]]) -> list[str]:
 
 
 def apart(measured: str, contender: str, sizes: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """Rows of `run`, measured in another process, smallest first: its peak of memory is that of the last one.
+    """Rows of `run`, measured in another process, smallest size first; the largest sets the peak of memory.
 
     Raises:
         RetrievalError: it failed.
@@ -136,10 +137,11 @@ def measure(measured: str, contender: str, size: int) -> dict[str, Any]:
 
 
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:
-    """Median, least and most `seconds` of the rounds, the highest `memory` in MB and `recall`, by
-    `measured`, `contender` and `size`; `exponent` is that of the power law that fits the contender's medians.
+    """A row per `measured`, `contender` and `size`: what the rounds gave.
 
-    The exponent is NaN for a contender of a single size.
+    Returns:
+        Columns `seconds` (median), `least`, `most`, `memory_mb` (highest), `recall` and `exponent`: seconds
+        grow with the size to the power of it. It is NaN if a contender has a single size.
     """
     grouped = rows.groupby(["measured", "contender", "size"], sort=False)
     table = grouped.agg(
@@ -154,7 +156,7 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def ratios(rows: pd.DataFrame) -> dict[str, float]:
-    """The RATIOS of seconds at the largest size: each the median of those within a round."""
+    """The RATIOS of seconds at the largest size: a ratio per round, and the median of the rounds."""
     largest = rows.sort_values("size").groupby(["measured", "contender", "round"]).seconds.last()
     return {
         name: float((largest[measured, other] / largest[measured, own]).median())
@@ -172,11 +174,12 @@ def _is_installed(contender: str) -> bool:
 
 
 def _memory() -> int:
-    """The machine's, in bytes."""
+    """The memory of the machine, in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """Processor, cores, memory, system, and the versions of the libraries that are measured."""
     packages = ("numpy", "scipy", "scikit-learn", "tensorflow", "ai-edge-litert")
     return {
         "processor": _processor(),
@@ -195,8 +198,8 @@ def _processor() -> str:
     return platform.processor()
 
 
-def _figure(table: pd.DataFrame) -> Figure:
-    """Seconds over size, a panel for each thing that was measured at several sizes."""
+def figure(table: pd.DataFrame) -> Figure:
+    """Seconds over size, a panel per PANELS, from what `summarise` gives."""
     return plots.log_panels(
         {
             title: table.seconds[measured].unstack("contender", sort=False)[names].rename_axis(counted)
@@ -206,11 +209,13 @@ def _figure(table: pd.DataFrame) -> Figure:
     )
 
 
-def _as_json(table: pd.DataFrame) -> list[dict[str, Any]]:
+def as_json(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """What `summarise` gives, as `bench.json` has its `rows`."""
     named = table.assign(what=[f"{row[0]}: {row[1]}" for row in table.index]).reset_index("size")
     return json.loads(named.drop(columns="exponent").to_json(orient="records"))
 
 
-def _exponents(table: pd.DataFrame) -> dict[str, float]:
+def exponents(table: pd.DataFrame) -> dict[str, float]:
+    """The exponents of what `summarise` gives, by "measured: contender"."""
     by_name = table.exponent.dropna().groupby(level=[0, 1], sort=False).first()
     return {": ".join(name): exponent for name, exponent in by_name.items()}

@@ -1,8 +1,9 @@
-"""Approximate nearest neighbours in a LanceDB table, which rows are added to and deleted from."""
+"""Approximate nearest neighbours in a LanceDB table, to which rows can be added and deleted."""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,7 @@ from retrieval.scale.shards import scan_features, url
 if TYPE_CHECKING:
     from lancedb.table import Table
 
+os.environ.setdefault("LANCE_LOG", "error")  # it warns of every new table
 
 TABLE = "images"
 PARTITION = 4096  # rows
@@ -27,12 +29,12 @@ NPROBES, REFINE_FACTOR = 8, 10
 
 
 def create_index(features: str | Path, place: str | Path) -> Table:
-    """A LanceDB table of the images that could be read, with an IVF_PQ index; replaces the one at a place.
+    """A LanceDB table of the images that could be read, with an IVF_PQ index; it replaces an older one.
 
     Jégou, Douze, Schmid, "Product Quantization for Nearest Neighbor Search", PAMI 2011.
 
     Args:
-        features: where `extract` put them; 256 rows or more, as many as a code has values.
+        features: the place that `extract` wrote to; at least 256 rows, because a code has 256 values.
         place: a folder, or the URL of one in object storage.
     """
     import lancedb
@@ -64,44 +66,44 @@ def open_index(place: str | Path) -> Table:
 
 
 def add(table: Table, features: str | Path) -> None:
-    """Adds rows, in place of those of the same files: an addition that was interrupted can be repeated.
+    """Adds rows, and replaces those of the same files: an interrupted addition can be repeated.
 
-    They are found at once, by comparing with each; `compact` puts them into the index.
+    A search finds them at once, by comparing with each. `compact` puts them into the index.
 
     Args:
-        table: as `open_index`.
-        features: where `extract` put those of the new images.
+        table: as `open_index` gives it.
+        features: the place with the features of the new images.
     """
     delete(table, scan_features(features, ["file"]).to_table()["file"].to_pylist())
     table.add(scan_features(features).to_reader())
 
 
 def delete(table: Table, files: Sequence[str]) -> None:
-    """Deletes the rows of files, of which some may have none."""
+    """Deletes the rows of files; some may have none."""
     quoted = ["'" + file.replace("'", "''") + "'" for file in files]
     for start in range(0, len(files), DELETED):
         table.delete(f"file IN ({', '.join(quoted[start : start + DELETED])})")
 
 
 def compact(table: Table) -> None:
-    """Merges small files, drops deleted rows, and puts added ones into the index as it was trained."""
+    """Merges small files, drops deleted rows, and adds new ones to the index, which is not trained again."""
     table.optimize()
 
 
 def nearest(
     table: Table, queries: np.ndarray, k: int, *, nprobes: int = NPROBES, refine_factor: int = REFINE_FACTOR
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k nearest rows, or most of them: `search.nearest` for a table.
+    """The k nearest rows, or most of them: `neighbours.nearest` for a table.
 
     Args:
-        table: as `open_index`.
+        table: as `open_index` gives it.
         queries: features `[n_queries, dim]`.
         k: neighbours per query.
-        nprobes: partitions that are looked at, those with the nearest centres.
-        refine_factor: of so many times k rows, the nearest by their codes, the distances are taken exactly.
+        nprobes: how many partitions are searched: those with the nearest centres.
+        refine_factor: the nearest by their codes, this many times k rows, are compared again exactly.
 
     Returns:
-        Distances, float64 `[n_queries, k]`, of the precision of float32, and numbers of rows, int64
+        Distances, float64 `[n_queries, k]` with the precision of float32, and numbers of rows, int64
         `[n_queries, k]`, nearest first, equal distances in the order of the numbers.
 
     Raises:

@@ -1,7 +1,7 @@
-"""The same steps past one machine: features of packed images on Ray Data, neighbours from LanceDB.
+"""Extraction on many machines: features of packed images, on Ray Data.
 
-An actor turns one shard of images into the shard of features of the same name. Through Ray go the names of
-shards alone; the actors read and write the files themselves. `docs/scale.md` is the guide.
+An actor turns one shard of images into the shard of features of the same name. Ray carries only the names of
+shards; the actors read and write the files themselves. `docs/scale.md` is the guide.
 """
 
 from __future__ import annotations
@@ -25,9 +25,8 @@ from retrieval.progress import bar
 from retrieval.scale.shards import at, features_schema, finished, read_shard, url, write_shard
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-# Ray Data has Ray say of every actor that its encoder is kept where all such objects are.
+# Otherwise Ray prints for every actor that its encoder is in the object store.
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-os.environ.setdefault("LANCE_LOG", "error")  # it warns of every table that is new
 
 
 BLOCKS = 10_000  # the most tasks that Ray is given
@@ -47,15 +46,15 @@ def extract(
 ) -> None:
     """Features of all images in shards, in shards of the same names and rows (`shards.features_schema`).
 
-    They are the bits that `extraction.extract` gives on the same kind of processor. Shards that are finished
-    stay, unless the images are newer. An actor that dies is replaced, and its shard done again.
+    They are the same bits as those of `extraction.extract` on the same kind of processor. Finished shards
+    stay, unless the images are newer. An actor that dies is replaced, and its shard is done again.
 
     Args:
-        packed: where `shards.pack` put the images.
-        features: where the features go; all of them are of one encoder.
-        load: makes what describes an image, once per actor, such as `partial(to_features, model)`.
-        address: of a running Ray cluster; None is the one this process has joined, or else starts one on
-            this machine for the time it takes.
+        packed: the place of the images that `shards.pack` packed.
+        features: the place for the features, all from one encoder.
+        load: called once per actor; gives what describes an image, such as `partial(to_features, model)`.
+        address: of a running Ray cluster. By default it is the one that this process has joined, or else
+            one that is started on this machine and stopped at the end.
         workers: actors, each with one processor; by default as many as there are processors.
 
     Raises:
@@ -84,7 +83,7 @@ def extract(
 
 
 class _Extractor:
-    """What an actor of Ray Data is: the encoder, loaded once, and what it does with a shard."""
+    """An actor of Ray Data: it loads the encoder once and extracts a shard at each call."""
 
     def __init__(self, packed: str, features: str, dim: int, load: ray.ObjectRef) -> None:
         self.packed, self.features, self.dim, self.describe = packed, features, dim, ray.get(load)()
@@ -93,7 +92,7 @@ class _Extractor:
         (shard,), fault = names["item"], ""
         try:
             write_shard(self.features, shard, features_schema(self.dim), self._batches(shard))
-        except RetrievalError as error:  # of which Ray would pass on nothing but a text among others
+        except RetrievalError as error:  # Ray would pass it on as text among other text
             fault = str(error)
         return {"fault": np.array([fault])}
 
@@ -114,7 +113,7 @@ class _Extractor:
 
 @contextmanager
 def _cluster(address: str | None) -> Iterator[None]:
-    """Ray: the one that this process has joined, or one for so long."""
+    """Ray: the cluster that this process has joined, or one that ends with the block."""
     joined = ray.is_initialized()
     if not joined:
         _join(address)
@@ -126,7 +125,7 @@ def _cluster(address: str | None) -> Iterator[None]:
 
 
 def _join(address: str | None) -> None:
-    """Starts Ray without its log. Its machines are sent this package: only libraries have to be there."""
+    """Starts Ray without its log. Its machines are sent this package and need only the libraries."""
     own = {} if address else {"include_dashboard": False, "object_store_memory": OBJECT_STORE}
     package = {"py_modules": [str(Path(retrieval.__file__).parent)]}
     try:
@@ -140,7 +139,7 @@ def _join(address: str | None) -> None:
 
 
 def _check_encoder(features: str, describe: Describe) -> int:
-    """How many dimensions an encoder has; refuses a place that holds the features of another."""
+    """How many dimensions an encoder has; refuses a place with the features of another encoder."""
     noise = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
     Image.fromarray(noise).save(image := BytesIO(), "PNG")
     expected = describe(image.getvalue())

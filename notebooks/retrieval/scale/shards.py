@@ -1,7 +1,7 @@
-"""Images and features in numbered Parquet files of so many rows: what many machines can share out.
+"""Shards: images and features in numbered Parquet files of ROWS rows, which many machines can share out.
 
-Listing and opening 10^8 single files takes longer than anything that is done with them. A shard appears as
-a whole or not at all: one that is there is finished, and one that is written again replaces itself.
+Listing and opening 10^8 single files takes longer than any work on them. A shard appears as a whole or not at
+all: if it is there, it is finished; if it is written again, it replaces itself.
 
 Places are folders, or URLs of object storage (`s3://bucket/folder`), the same for all machines.
 """
@@ -26,20 +26,20 @@ from retrieval.progress import bar
 
 ROWS = 1000  # images in a shard
 PACKED = pa.schema({"row": pa.int64(), "file": pa.string(), "image": pa.binary()})
-# Where files are before they are whole; neither Arrow nor `finished` looks at such names.
+# Holds files until they are whole; Arrow and `finished` ignore names that begin like this.
 UNFINISHED = "_unfinished"
 
 
 def pack(root: Path, files: Iterable[str], place: str | Path, *, first: int = 0) -> None:
-    """Packs image files, as they are, into shards of ROWS; passes over shards that are finished.
+    """Packs image files, as they are, into shards of ROWS; skips shards that are finished.
 
-    Row r of shard s has the number ROWS * s + r, by which it is known from here on.
+    Row r of shard s has the number ROWS * s + r from here on.
 
     Args:
         root: folder that `files` are relative to.
-        files: the same in the same order when packing is repeated; not held in memory together.
-        place: where the shards go.
-        first: number of the first shard; for images that are added later, one that is not taken.
+        files: the same in the same order if packing is repeated; not held in memory together.
+        place: of the shards.
+        first: number of the first shard; for images that are added later, one that is free.
 
     Raises:
         RetrievalError: a file cannot be read, or the disk is full.
@@ -53,7 +53,7 @@ def pack(root: Path, files: Iterable[str], place: str | Path, *, first: int = 0)
 
 
 def features_schema(dim: int) -> pa.Schema:
-    """Of shards of features: `fault` says why an image could not be read, whose features are null."""
+    """The schema of shards of features; if an image could not be read, `fault` says why."""
     vector = pa.list_(pa.float32(), dim)
     return pa.schema({"row": pa.int64(), "file": pa.string(), "features": vector, "fault": pa.string()})
 
@@ -102,7 +102,7 @@ def read_shard(place: str | Path, shard: str) -> Iterator[pa.RecordBatch]:
 
 
 def write_shard(place: str | Path, shard: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
-    """Writes a shard as a whole; two processes may try the same one at once, and either will do.
+    """Writes a shard as a whole; two processes may write the same one at once.
 
     Raises:
         RetrievalError: the disk is full or the place cannot be written to.

@@ -1,9 +1,9 @@
-"""Relevance feedback: what a person judged relevant, and what not, changes the next ranking.
+"""Relevance feedback: a person judges images relevant or irrelevant, and the next ranking is better.
 
-A method is a function of a query `[dim]`, the features of the judged images `[s, dim]` and which of
-them were judged relevant, boolean `[s]`. It returns a point `[dim]`: the index is ranked by Euclidean
-distance to it. With features of unit length that is the order of the inner product with the point, so
-that the weights of a linear classifier are such a point as well as a moved query is.
+A method is a function of a query `[dim]`, the features of the judged images `[s, dim]` and a boolean `[s]`
+that is true for the relevant ones. It returns a point `[dim]`: the next ranking is by Euclidean distance to
+it. With features of unit length, this is the order of the inner product with the point. The point can
+therefore be a moved query or the weights of a linear classifier.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ def rocchio(
     beta: float = BETA,
     gamma: float = GAMMA,
 ) -> np.ndarray:
-    """The query that Rocchio's formula makes of a judged result.
+    """The query, moved by Rocchio's formula.
 
         alpha * query + beta * mean(relevant) - gamma * mean(irrelevant)
 
-    A set without images contributes nothing (Rocchio, "Relevance feedback in information
+    If no image is relevant, or none irrelevant, its term is zero (Rocchio, "Relevance feedback in information
     retrieval", in "The SMART Retrieval System", 1971; Manning, Raghavan and Schütze, "Introduction
     to Information Retrieval", 2008, section 9.1).
 
     Args:
         query: features `[dim]`.
         judged: features `[s, dim]` of the images that were judged.
-        relevant: which of them were judged relevant, boolean `[s]`.
+        relevant: true for those that were judged relevant, boolean `[s]`.
         alpha: weight of the query.
         beta: weight of the relevant images.
-        gamma: weight of the irrelevant ones.
+        gamma: weight of the irrelevant images.
 
     Returns:
         Features `[dim]`.
@@ -58,21 +58,20 @@ def rocchio(
 
 
 def linear_classifier(index: np.ndarray, *, shrinkage: float = 10.0) -> Method:
-    """A linear classifier of the judged images, for features of unit length.
+    """A feedback method that trains a linear classifier on the judged images; for unit length.
 
         w = (I + C / (shrinkage * v))^-1 (positive - negative)
 
-    This is Fisher's linear discriminant. Its covariance C is that of the whole index, of which v is the
-    mean variance: a few judged images have no covariance to speak of. `positive` is the mean of the
-    query and of what was judged relevant. `negative` is half the mean of what was judged irrelevant, half
-    that of the index: mistakes are all near the query, and a classifier of nothing else would not know
-    the rest of the index from what was asked for. Without mistakes it is the mean of the index
-    (Hariharan, Malik and Ramanan, "Discriminative decorrelation for clustering and classification",
-    ECCV 2012).
+    This is Fisher's linear discriminant. C is the covariance of the whole gallery, because a few judged
+    images are too few for one; v is the mean variance. `positive` is the mean of the query and the relevant
+    images. `negative` is the average of two means: the irrelevant images and the whole gallery. The
+    irrelevant images all lie near the query. A classifier trained on them alone would accept most of the
+    gallery. Without irrelevant images, `negative` is the mean of the gallery (Hariharan, Malik and Ramanan,
+    "Discriminative decorrelation for clustering and classification", ECCV 2012).
 
     Args:
-        index: features `[n_index, dim]`; their categories play no part.
-        shrinkage: above 0. The larger, the less is made of the covariance; in the end, w is the
+        index: features `[n_index, dim]` of the gallery; their categories are not used.
+        shrinkage: above 0. The larger it is, the less the covariance counts, and the closer w comes to the
             difference of the means.
 
     Returns:

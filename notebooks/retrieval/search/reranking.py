@@ -1,8 +1,8 @@
-"""Re-ranking: a query moves towards its nearest neighbours in the index, and asks again.
+"""Re-ranking: a query moves towards its nearest neighbours in the gallery, and is searched again.
 
-Nobody looks at labels here, and nothing is trained. Neighbours of a neighbour are often relevant even
-where they are far from the query, and the mean of a few images is a cleaner example of what they share
-than any one of them. All features are rows of unit length; s is their inner product (cosine similarity).
+This uses no labels and trains nothing. Neighbours of a neighbour are often relevant even if they are far
+from the query. The mean of a few images also shows what they share more clearly than any one of them does.
+All features are rows of unit length; s is their inner product (cosine similarity).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def expand_queries(queries: np.ndarray, index: np.ndarray, *, k: int, alpha: flo
         queries: unit rows `[n_queries, dim]`.
         index: unit rows `[n_index, dim]`.
         k: neighbours that are added, at most n_index.
-        alpha: at least 0; the larger, the less a distant neighbour counts.
+        alpha: at least 0. The larger it is, the less a distant neighbour counts.
 
     Returns:
         Unit rows, float32 `[n_queries, dim]`.

@@ -1,7 +1,7 @@
 """A session of relevance feedback: what a person was shown and has judged, round by round.
 
-A session is the tuple of its rounds. It never changes: searching and marking make a new one, so that
-undoing is going back to the one before.
+A session is a tuple of rounds. It never changes: searching and marking return a new one. To undo is to go
+back to the session before.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import numpy as np
 from retrieval.search.feedback import rocchio
 from retrieval.search.neighbours import nearest
 
-# The marks of an image in turn; None is no mark.
+# The mark that follows a mark; None is no mark.
 AFTER = {None: True, True: False, False: None}
 
 
 @dataclass(frozen=True)
 class Round:
-    """What was shown, and all that was judged by the end of it.
+    """What one round showed, and everything that was judged by its end.
 
     Attributes:
         shown: positions in the index, int64 `[k]`, nearest first.
-        marks: True for relevant and False for irrelevant, by position in the index; those of earlier
-            rounds are among them.
+        marks: True for relevant and False for irrelevant, by position in the index. The marks of earlier
+            rounds are included.
     """
 
     shown: np.ndarray
@@ -36,13 +36,13 @@ Session = tuple[Round, ...]
 
 
 def search(session: Session, index: np.ndarray, query: np.ndarray, *, shown: int) -> Session:
-    """The session with one round more: what is nearest to the query as moved by all marks so far.
+    """The session with one more round: the images nearest to the query, after all marks so far moved it.
 
     Args:
-        session: the rounds so far; without any, the query is searched for as it is.
+        session: the rounds so far. In the first round, the query is searched as it is.
         index: features `[n_index, dim]`.
         query: the original query's features `[dim]`.
-        shown: images in a round, at most `n_index`.
+        shown: images in the round, at most `n_index`.
     """
     marks = session[-1].marks if session else {}
     judged, relevant = np.array([*marks], np.int64), np.array([*marks.values()], bool)
@@ -59,15 +59,16 @@ def mark(session: Session, position: int) -> Session:
 
 
 def score(session: Session, number: int, right: np.ndarray) -> tuple[float, int, int]:
-    """How good a round was.
+    """How good a round was: its precision, its new images, and the relevant ones among these.
 
     Args:
-        session: has a round of that number.
+        session: has this round.
         number: of the round, from 0.
-        right: which images of the index are relevant by their label, boolean `[n_index]`.
+        right: true for the images of the index that are relevant by their label, boolean `[n_index]`.
 
     Returns:
-        The precision, in [0, 1]; how many images nobody had judged before; how many of these are right.
+        The precision in [0, 1]; the number of images that nobody had judged before; how many of these are
+        relevant.
     """
     shown, known = session[number].shown, session[number - 1].marks if number else {}
     new = ~np.isin(shown, list(known))

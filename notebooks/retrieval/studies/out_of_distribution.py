@@ -5,35 +5,38 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from retrieval.data.images import encoded
 from retrieval.data.sample import drawing
-from retrieval.features.extraction import Describe
 from retrieval.features.normalising import l2_normalise
 from retrieval.progress import passing_bar
-from retrieval.search.open_set import _to_nearest
+from retrieval.search.neighbours import nearest
+
+if TYPE_CHECKING:
+    from retrieval.data.parts import Part
+    from retrieval.features.extraction import Describe
 
 PICTURES, SIZE = 60, 256  # of each kind that is unlike any photograph; pixels on a side
 
 
-def to_other_categories(
-    index: np.ndarray, queries: np.ndarray, index_categories: np.ndarray, query_categories: np.ndarray
-) -> np.ndarray:
-    """As `to_nearest`, where the index lacks the query's category: as if it had been left out.
+def to_other_categories(gallery: Part, queries: Part) -> np.ndarray:
+    """Distances to the nearest image of another category, at unit length, float64 `[n_queries]`.
+
+    They are what `open_set.to_nearest` would give if the query's category were missing from the gallery.
 
     Args:
-        index: features `[n_index, dim]`, of at least 2 categories.
-        queries: features `[n_queries, dim]`.
-        index_categories: `[n_index]`.
-        query_categories: `[n_queries]`.
+        gallery: of at least 2 categories.
+        queries: their categories are left out in turn.
     """
-    index, queries, distances = l2_normalise(index), l2_normalise(queries), np.empty(len(queries))
-    for category in passing_bar(np.unique(query_categories), "leaving out", unit="category"):
-        rows = query_categories == category
-        distances[rows] = _to_nearest(index[index_categories != category], queries[rows])
+    rows, asked = l2_normalise(gallery.features), l2_normalise(queries.features)
+    distances = np.empty(len(queries))
+    for category in passing_bar(np.unique(queries.categories), "leaving out", unit="category"):
+        own, others = queries.categories == category, gallery.categories != category
+        distances[own] = nearest(rows[others], asked[own], 1, method="exact")[0][:, 0]
     return distances
 
 
@@ -42,7 +45,7 @@ def describe_unlike(describe: Describe, *, drawings: bool, seed: int) -> dict[st
 
     Args:
         describe: from what is in an image file to its features; called by several threads.
-        drawings: whether invented animals are among the kinds: not where the index is made of them.
+        drawings: whether invented animals are among the kinds: not if the gallery is made of them.
         seed: of the pictures.
     """
     rng, sides = np.random.default_rng(seed), {"plain colours": 1, "colour gradients": 2, "noise": SIZE}
@@ -58,6 +61,6 @@ def describe_unlike(describe: Describe, *, drawings: bool, seed: int) -> dict[st
 
 
 def _blown_up(side: int, rng: np.random.Generator) -> Image.Image:
-    """Random pixels, `side` x `side`, drawn out smoothly to 256 x 256."""
+    """Random pixels, `side` x `side`, enlarged to 256 x 256 by bilinear resizing."""
     pixels = rng.integers(0, 256, (side, side, 3), np.uint8)
     return Image.fromarray(pixels).resize((SIZE, SIZE), Image.Resampling.BILINEAR)

@@ -1,7 +1,8 @@
-"""What a million rows cost in LanceDB, beside real features: `python -m retrieval.million` (11 GB of disk).
+"""Measures a million rows in LanceDB: `PYTHONPATH=notebooks .venv/bin/python docs/measure_million.py`.
 
-The rows are drawn from one normal distribution per category, with the mean and the covariance of the real
-features of that category; what falls below zero, as no real feature does, is zero.
+It takes 11 GB of disk and needs `requirements-scale.txt` and what notebook 02 leaves. The rows are drawn from
+one normal distribution per category, with the mean and the covariance of the real features of that category.
+Values below zero become zero, because no real feature is negative.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ GRID = [DEFAULT, (20, 10), (4, 20), (8, 5), (8, 10), (8, 20), (16, 20), (32, 20)
 
 
 def synthesise(vectors: np.ndarray, categories: np.ndarray, n: int, *, seed: int) -> Iterator[np.ndarray]:
-    """Rows like real ones, float32 `[ROWS, dim]` at a time, `n` in all, a multiple of ROWS."""
+    """Rows like real ones, float32 `[ROWS, dim]` at a time, `n` in all; n is a multiple of ROWS."""
     rng = np.random.default_rng(seed)
     groups = [vectors[categories == category] for category in np.unique(categories)]
     means = [group.mean(axis=0) for group in groups]
@@ -48,7 +49,7 @@ def synthesise(vectors: np.ndarray, categories: np.ndarray, n: int, *, seed: int
 def save(
     place: Path, blocks: Iterable[np.ndarray], queries: np.ndarray, *, first: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Writes shards of features, from `first` on; gives what `search.nearest` does for K in all of them."""
+    """Writes shards of features, numbered from `first`; gives the exact K nearest rows, as `nearest` does."""
     distances, numbers = np.empty((len(queries), 0)), np.empty((len(queries), 0), np.int64)
     for shard, block in enumerate(blocks, first):
         rows = np.arange(len(block)) + shard * ROWS
@@ -66,7 +67,7 @@ def save(
 
 
 def ask(place: Path, queries: np.ndarray, exact: np.ndarray) -> pd.DataFrame:
-    """Recall, and milliseconds of one query after another, at every point of GRID."""
+    """Recall, and milliseconds per query asked one after another, at every point of GRID."""
     table, rows = lancedb_index.open_index(place), []
     for nprobes, refine_factor in bar(GRID, "asking"):
         found, times = [], []
@@ -100,7 +101,7 @@ def _build(features: Path, place: Path) -> None:
 
 
 def _apart(act: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function returns in a process of its own, whose time and memory are printed."""
+    """What a function returns in a process of its own; prints its time and memory."""
     start = time.perf_counter()
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         result, peak = pool.submit(_measured, act, arguments).result()
@@ -119,7 +120,8 @@ def _bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _main() -> None:
+def main() -> None:
+    """Measures real features, as many synthetic ones, and a million."""
     store = open_store(read_settings())
     train, test = store.load("mobilenetv2_train.npy"), store.load("mobilenetv2_test.npy")
     categories = np.array([*store.load("train_index_category.json").values()])
@@ -141,3 +143,7 @@ def _main() -> None:
             last = Path(folder) / "last"
             save(last, [drawn.repeat(5, axis=0)], drawn)
             print(_apart(change, place, last), flush=True)
+
+
+if __name__ == "__main__":
+    main()
