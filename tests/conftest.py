@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+from filelock import FileLock
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -14,10 +15,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """Where all six notebooks have been executed on the small data set; tests leave it as it is."""
-    folder = tmp_path_factory.mktemp("project")
-    tiny.prepare(folder)
-    done = tiny.run(*tiny.STEPS, folder=folder)
+    return _shared(tmp_path_factory, worker_id, "six", lambda root: _execute(root, tiny.STEPS))
+
+
+def _execute(root: Path, steps: list[str]) -> None:
+    tiny.prepare(root)
+    done = tiny.run(*steps, folder=root)
     assert done.returncode == 0, done.stderr[-3000:]
-    return folder
+
+
+def _shared(factory: pytest.TempPathFactory, worker_id: str, name: str, make) -> Path:
+    """A folder that one process fills and all use."""
+    base = factory.getbasetemp() if worker_id == "master" else factory.getbasetemp().parent
+    with FileLock(base / f"{name}.lock"):
+        if not (base / name).exists():
+            unfinished = base / f"{name}-unfinished"
+            unfinished.mkdir()
+            make(unfinished)
+            unfinished.rename(base / name)
+    return base / name

@@ -1,4 +1,4 @@
-"""The notebooks as committed, and all six executed on a small data set."""
+"""The six notebooks, as committed and executed on a small data set."""
 
 from __future__ import annotations
 
@@ -8,43 +8,38 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 import tiny
+from contract import check_executed, check_features, check_manifest, check_result, read
 
 from retrieval.artifacts.store import open_store
 from retrieval.commands.verify import verify
-from retrieval.data.dataset import category_of
 from retrieval.data.parts import PARTS
-from retrieval.encoders import training
-from retrieval.evaluation import metrics
-from retrieval.features import normalising
-from retrieval.search import neighbours
+from retrieval.features.normalising import l2_normalise
+from retrieval.search.neighbours import nearest
 from retrieval.settings import PROJECT, read_settings
-from retrieval.studies import unseen_categories
 from retrieval.views import query
 
 DIMENSIONS = {
-    **{"mobilenetv2": 1280, "siamese_cnn": 128, "siamese_mobilenetv2": 1280, "proxy_mobilenetv2": 1280},
+    **{"mobilenetv2": 1280, "siamese_cnn": 128, "siamese_mobilenetv2": 1280},
     **{"fused": 2560, "fused_weighted": 2560},
-    **dict.fromkeys(("proxy_projected", "fused_projected", "expanded"), len(tiny.COLOURS) - 1),
 }
-RESULT_KEYS = {
-    *("accuracy", "accuracy_interval", "anmrr", "anmrr_interval", "map", "map_interval", "precision_at"),
-    *("best_categories", "worst_categories"),
-    *("queries", "index_size", "split", "seed", "data", "weights"),
-}
+SEARCHED = ("mobilenetv2", "siamese_cnn", "siamese_mobilenetv2")
+# Announced in the first cell of every notebook.
+ANNOUNCED = ("**Takes**", "**Leaves**", "**Time:**", "**Ends with**")
 
 
-def test_there_are_these_six() -> None:
-    assert sorted(path.stem for path in (PROJECT / "notebooks").glob("*.ipynb")) == tiny.STEPS
+def test_these_are_all_notebooks() -> None:
+    folder = PROJECT / "notebooks"
+    found = [path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.ipynb")]
+    assert sorted(found) == tiny.STEPS + tiny.MORE
 
 
-@pytest.mark.parametrize("step", tiny.STEPS)
+@pytest.mark.parametrize("step", tiny.STEPS + tiny.MORE)
 def test_a_notebook_is_committed_clean(step: str) -> None:
     content = json.loads(tiny.committed(step).read_text("utf-8"))
     nbformat.validate(content)
@@ -56,29 +51,27 @@ def test_a_notebook_is_committed_clean(step: str) -> None:
         assert "".join(cell["source"]).strip(), f"{cell['id']} is empty"
 
 
+@pytest.mark.parametrize("step", tiny.STEPS + tiny.MORE)
+def test_a_notebook_is_short_and_says_what_it_does(step: str) -> None:
+    cells = json.loads(tiny.committed(step).read_text("utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert len(cells) <= 32 and len(code) <= len(cells) / 2 + 1
+    assert max(len("".join(cell["source"]).splitlines()) for cell in code) <= 16
+    first = "".join(cells[0]["source"])
+    assert first.startswith("# ") and all(line in first for line in ANNOUNCED)
+    assert cells[-1]["cell_type"] == "markdown"
+    prose = "".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    assert step in tiny.MORE or ("## Try it" in prose and "<details>" in prose)
+
+
 @pytest.fixture(scope="module")
 def artifacts(folder: Path) -> Path:
     return folder / "artifacts"
 
 
-def read(path: Path) -> dict:
-    return json.loads(path.read_text("utf-8"))
-
-
 @pytest.mark.parametrize("step", tiny.STEPS)
 def test_the_executed_notebook_is_kept_as_notebook_and_page(artifacts: Path, step: str) -> None:
-    executed = nbformat.read(artifacts / "notebooks" / f"{step}.ipynb", 4)
-    code = [cell for cell in executed.cells if cell.cell_type == "code"]
-    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
-    assert not [output for cell in code for output in cell.outputs if output.output_type == "error"]
-    assert "</html>" in (artifacts / "notebooks" / f"{step}.html").read_text("utf-8")
-
-
-@pytest.mark.parametrize("step", tiny.STEPS)
-def test_the_data_in_use_are_named(artifacts: Path, step: str) -> None:
-    executed = nbformat.read(artifacts / "notebooks" / f"{step}.ipynb", 4)
-    printed = [output.get("text", "") for cell in executed.cells for output in cell.get("outputs", [])]
-    assert any("photos" in text for text in printed)
+    check_executed(artifacts, step)
 
 
 def test_the_parts_hold_every_image_once(artifacts: Path) -> None:
@@ -98,63 +91,14 @@ def test_the_audit_has_its_columns(artifacts: Path) -> None:
     assert list(pd.read_csv(artifacts / "audit.csv").columns) == columns
 
 
-@pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("features", DIMENSIONS)
-def test_features_are_what_the_contract_says(artifacts: Path, features: str, part: str) -> None:
-    array = np.load(artifacts / f"{features}_{part}.npy", allow_pickle=False)
-    assert array.shape == (len(read(artifacts / f"{part}_index_file.json")), DIMENSIONS[features])
-    assert array.dtype == np.float32 and array.flags.c_contiguous and np.isfinite(array).all()
-    assert len(np.unique(array, axis=0)) > 1
+def test_features_and_results_are_what_the_contract_says(artifacts: Path, features: str) -> None:
+    check_features(artifacts, features, DIMENSIONS[features])
+    check_result(artifacts, features)
 
 
 def test_the_manifest_covers_and_fits_what_is_there(artifacts: Path) -> None:
-    assert not any(verify(artifacts).values())
-    described = set(read(artifacts / "manifest.json"))
-    generated = {"manifest.json", "settings.txt", ".locks/run", ".locks/make", ".locks/manifest"}
-    files = {path.relative_to(artifacts).as_posix() for path in artifacts.rglob("*") if path.is_file()}
-    assert {
-        name for name in files - generated if not name.startswith(("notebooks/", "figures/"))
-    } == described
-
-
-def test_the_encoders_are_kept(artifacts: Path) -> None:
-    assert (artifacts / "siamese_cnn.keras").is_file() and (artifacts / "siamese_mobilenetv2.keras").is_file()
-
-
-@pytest.mark.parametrize("features", DIMENSIONS)
-def test_results_say_what_they_belong_to(artifacts: Path, features: str) -> None:
-    result = read(artifacts / "results" / f"{features}.json")
-    assert result.keys() >= RESULT_KEYS
-    assert result["data"].keys() >= {"name", "images", "categories", "sha256", "comparable"}
-    assert (result["data"]["name"], result["data"]["images"]) == ("photos", tiny.IMAGES * len(tiny.COLOURS))
-    assert result["data"]["comparable"] is False
-    assert result["weights"].keys() >= {"name", "sha256"}
-    assert set(result["precision_at"]) >= {"1", "3", "10"}
-    for measure in ("accuracy", "anmrr", "map"):
-        low, high = result[f"{measure}_interval"]
-        assert 0 <= low <= result[measure] <= high <= 1
-    queries = pd.read_csv(artifacts / "results" / f"{features}_queries.csv")
-    assert list(queries.file) == list(read(artifacts / "test_index_file.json").values())
-    assert result["map"] == pytest.approx(queries.average_precision.mean())
-    assert (artifacts / "results" / f"{features}_report.csv").is_file()
-
-
-@pytest.mark.parametrize("features", DIMENSIONS)
-def test_accuracy_can_be_recomputed_from_the_features(artifacts: Path, features: str) -> None:
-    index, queries = (
-        np.load(artifacts / f"{features}_{part}.npy").astype(float) for part in ("train", "test")
-    )
-    categories = {
-        part: np.array(list(read(artifacts / f"{part}_index_category.json").values()))
-        for part in ("train", "test")
-    }
-    distances = np.linalg.norm(queries[:, np.newaxis] - index, axis=2)
-    nearest = np.argsort(distances, axis=1, kind="stable")[:, :3]
-    accuracy = (categories["train"][nearest] == categories["test"][:, np.newaxis]).mean()
-    result = read(artifacts / "results" / f"{features}.json")
-    assert result["accuracy"] == pytest.approx(accuracy, abs=1e-9)
-    low, high = result["accuracy_interval"]
-    assert 0 <= low <= accuracy <= high <= 1
+    check_manifest(artifacts, tiny.STEPS)
 
 
 def enter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,20 +107,21 @@ def enter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-@pytest.mark.parametrize("features", query.FEATURES)
+@pytest.mark.parametrize("features", SEARCHED)
 def test_an_indexed_image_as_query_has_its_row_and_its_neighbours(folder, features, monkeypatch) -> None:
     enter(folder, monkeypatch)
     store = open_store(read_settings())
-    image = store.data / store.files("test")[1]
+    image = folder / "photos" / store.files("test")[1]
     rows = {part: store.features(features, part) for part in ("train", "test")}
     np.testing.assert_array_equal(query.encoder(store, features)(image), rows["test"][1])
     answer = query.find(store, image, k=5, features=features, parts=("train",))
-    unit = [normalising.l2_normalise(rows["train"]), normalising.l2_normalise(rows["test"][[1]])]
-    distances, positions = neighbours.nearest(*unit, 5)
+    unit = [l2_normalise(rows["train"]), l2_normalise(rows["test"][[1]])]
+    distances, positions = nearest(*unit, 5)
     assert answer.files == [store.files("train")[row] for row in positions[0]]
     np.testing.assert_array_equal(answer.distances, distances[0])
 
 
+@pytest.mark.slow
 def test_images_without_categories_are_indexed_and_can_be_queried(tmp_path: Path) -> None:
     tiny.prepare(tmp_path)
     images = [image.rename(tmp_path / image.name) for image in tmp_path.glob("photos/**/*.png")]
@@ -199,40 +144,6 @@ def test_images_without_categories_are_indexed_and_can_be_queried(tmp_path: Path
         assert (done.returncode, done.stderr) == (0, "") and line in done.stdout
 
 
-def test_categories_can_be_held_out_of_training(folder: Path, tmp_path: Path, monkeypatch) -> None:
-    shutil.copytree(folder / "artifacts", tmp_path / "artifacts")
-    enter(folder, monkeypatch)
-    monkeypatch.setenv("ARTIFACTS", str(tmp_path / "artifacts"))
-    trained, indexed = [], []
-
-    def train(model, train_set, val_set, recipe, **options):
-        trained.extend([*train_set[1], *val_set[1]])
-        return training.train(model, train_set, val_set, recipe, **options)
-
-    def evaluate(rankings, index_categories, query_categories):
-        indexed.extend(index_categories)
-        return metrics.evaluate(rankings, index_categories, query_categories)
-
-    monkeypatch.setattr(unseen_categories, "training", SimpleNamespace(train=train))
-    monkeypatch.setattr(unseen_categories, "evaluate", evaluate)
-    settings = read_settings()
-    store = open_store(settings)
-    table = unseen_categories.measure(store, settings, 0)
-    categories = store.categories("train")
-    held_out = set(unseen_categories.hold_out(categories, draw=0))
-    assert set(trained) == set(categories) - held_out and set(indexed) == held_out
-    assert table.encoder.unique().tolist() == ["plain", "fine-tuned", "interpolated"]
-    for _, queries in table.groupby("encoder"):
-        assert {category_of(file) for file in queries.file} == held_out
-        assert len(queries) == 2 * tiny.IMAGES // 5
-
-
-def test_draws_hold_out_other_categories() -> None:
-    categories = np.arange(15).astype(str)
-    drawn = [unseen_categories.hold_out(categories, draw=draw) for draw in range(5)]
-    assert sorted(np.concatenate(drawn)) == sorted(categories)
-
-
 def test_feedback_is_reported(artifacts: Path) -> None:
     assert read(artifacts / "results" / "feedback.json")["data"]["name"] == "photos"
 
@@ -250,9 +161,7 @@ def test_a_later_notebook_stops_where_an_artifact_is_missing(folder: Path, tmp_p
     shutil.copytree(folder, tmp_path / "copy")
     shutil.rmtree(tmp_path / "copy" / "artifacts" / "notebooks")
     (tmp_path / "copy" / "artifacts" / "mobilenetv2_train.npy").unlink()
-    # The artifacts stay those of the same data and weights.
-    settings = {"DATA": str(folder / "photos"), "WEIGHTS": str(folder / "random.weights.h5")}
-    done = tiny.run("04_kdtree_retrieval", folder=tmp_path / "copy", **settings)
+    done = tiny.run("04_kdtree_retrieval", folder=tmp_path / "copy")
     assert done.returncode == 1
     assert done.stderr == (
         "04_kdtree_retrieval stopped: artifacts/mobilenetv2_train.npy is missing: "
@@ -269,25 +178,21 @@ def test_a_later_notebook_stops_where_an_artifact_is_stale(folder: Path) -> None
     assert (folder / "artifacts" / "manifest.json").read_bytes() == before
 
 
-def test_a_second_run_reuses_everything(folder: Path) -> None:
-    before = (folder / "artifacts" / "manifest.json").read_bytes()
-    encoder = (folder / "artifacts" / "siamese_mobilenetv2.keras").stat().st_mtime_ns
-    done = tiny.run(*tiny.STEPS, folder=folder)
+@pytest.mark.slow
+def test_a_second_run_reuses_everything(folder: Path, tmp_path: Path) -> None:
+    """Wherever the folder lies by then."""
+    shutil.copytree(folder, tmp_path / "moved")
+    artifacts = tmp_path / "moved" / "artifacts"
+    before = (artifacts / "manifest.json").read_bytes()
+    encoder = (artifacts / "siamese_mobilenetv2.keras").stat().st_mtime_ns
+    done = tiny.run(*tiny.STEPS, folder=tmp_path / "moved")
     assert done.returncode == 0, done.stderr[-3000:]
     assert "reused mobilenetv2_train.npy" in done.stdout
-    assert (folder / "artifacts" / "siamese_mobilenetv2.keras").stat().st_mtime_ns == encoder
-    assert (folder / "artifacts" / "manifest.json").read_bytes() == before
+    assert (artifacts / "siamese_mobilenetv2.keras").stat().st_mtime_ns == encoder
+    assert (artifacts / "manifest.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("step", tiny.STEPS)
-def test_a_category_named_like_a_script_is_none(artifacts: Path, step: str) -> None:
-    assert tiny.HOSTILE not in (artifacts / "notebooks" / f"{step}.html").read_text("utf-8")
-    executed = nbformat.read(artifacts / "notebooks" / f"{step}.ipynb", 4)
-    data = [output.get("data", {}) for cell in executed.cells for output in cell.get("outputs", [])]
-    shown = [each.get(kind, "") for each in data for kind in ("text/html", "text/markdown")]
-    assert not [text for text in shown if tiny.HOSTILE in text]
-
-
+@pytest.mark.slow
 def test_two_runs_give_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     """All but the training, whose parallel sums TensorFlow adds up in an order of its own each time."""
     first, second = folder / "artifacts", tmp_path / "artifacts"

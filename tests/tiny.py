@@ -1,4 +1,4 @@
-"""All six notebooks on a data set so small that they run in seconds, with random weights."""
+"""All notebooks on a data set so small that they run in seconds, with random weights."""
 
 from __future__ import annotations
 
@@ -25,6 +25,14 @@ STEPS = [
     "04_kdtree_retrieval",
     "05_feature_fusion",
     "06_rocchio_feedback",
+]
+MORE = [
+    "more/a_protocol",
+    "more/b_tree_or_exact",
+    "more/c_fine_tuning",
+    "more/d_stronger_encoder",
+    "more/e_feedback",
+    "more/f_open_set",
 ]
 # With its sub-folder, the path of this category reads <script>alert(1)</script>.
 HOSTILE, BELOW = "<script>alert(1)<", "script>"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from retrieval.errors import RetrievalError
 
 PROJECT = Path(__file__).resolve().parents[2]
 SPLITS = ("grouped", "plain")
+Default = TypeVar("Default", int, None)
 LARGEST = 2**32 - 1  # where the seeds of NumPy and Keras end
 
 
@@ -67,8 +69,8 @@ def path_of(text: str) -> Path:
     return (PROJECT / Path(text).expanduser()).resolve()
 
 
-def whole_number(name: str, *, default: int | None, least: int) -> int | None:
-    """A setting that is a number; `default` where it is not set.
+def whole_number(name: str, *, default: Default, least: int) -> int | Default:
+    """A setting that is a number; `default` if it is not set.
 
     Raises:
         RetrievalError: it is no whole number from `least` to 2**32 - 1.

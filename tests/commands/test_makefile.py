@@ -21,13 +21,13 @@ STEPS = sorted(store.STEPS)
 # Logs what it is asked to run, and does as little as make needs.
 STAND_IN = r"""#!/bin/sh
 echo "$2 $3" >> log
-case "$2" in
-  retrieval.commands.changes) mkdir -p "$ARTIFACTS"; echo "$SEED $DATA" | cmp -s - "$ARTIFACTS/settings.txt" ||
+case "${2#retrieval.commands.}" in
+  changes) mkdir -p "$ARTIFACTS"; echo "$SEED $DATA" | cmp -s - "$ARTIFACTS/settings.txt" ||
     echo "$SEED $DATA" > "$ARTIFACTS/settings.txt" ;;
-  retrieval.commands.run) test "$3" != "$FAIL" && mkdir -p "$ARTIFACTS/notebooks" &&
+  run) test "$3" != "$FAIL" && mkdir -p "$ARTIFACTS/notebooks" &&
     touch "$ARTIFACTS/notebooks/${3##*/}" ;;
   pip) test -z "$FAIL" ;;
-  retrieval.commands.query) echo "$IMAGE; $K; $FEATURES" >> log ;;
+  query) echo "$IMAGE; $K; $FEATURES" >> log ;;
 esac
 """
 

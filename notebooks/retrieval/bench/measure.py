@@ -128,7 +128,7 @@ def measure(measured: str, contender: str, size: int) -> dict[str, Any]:
         seconds = perf_counter() - start
     row = {"measured": measured, "contender": contender, "size": size}
     row |= {"seconds": seconds if found is None else seconds / len(found), "memory": peak_memory()}
-    if measured == "search":
+    if measured == "search" and found is not None:
         index, queries = index_and_queries()
         distances = np.linalg.norm(index[found] - queries[:, np.newaxis], axis=2)
         exact = nearest(index, queries, found.shape[1], method="exact")[0]
@@ -217,5 +217,5 @@ def as_json(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def exponents(table: pd.DataFrame) -> dict[str, float]:
     """The exponents of what `summarise` gives, by "measured: contender"."""
-    by_name = table.exponent.dropna().groupby(level=[0, 1], sort=False).first()
-    return {": ".join(name): exponent for name, exponent in by_name.items()}
+    known = table.exponent.dropna()
+    return {f"{name[0]}: {name[1]}": float(known[name]) for name in known.index}

@@ -14,7 +14,7 @@ def main() -> None:
     image = os.environ.get("IMAGE")
     if not image:
         raise RetrievalError("no IMAGE is named: make query IMAGE=photo.jpg")
-    figure = show(image, k=whole_number("K", default=None, least=1) or K)
+    figure = show(image, k=whole_number("K", default=K, least=1))
     path = read_settings().artifacts / "figures" / "query.png"
     style.save(figure, path)
     print(path)

@@ -122,15 +122,14 @@ def fit(
     Raises:
         RetrievalError: as `Store.make`.
     """
-    several = not isinstance(recipe, Recipe)
-    stages = list(recipe) if several else [recipe]
-    recipes = {"recipes": list(map(asdict, stages))} if several else {"recipe": asdict(recipe)}
+    stages = [recipe] if isinstance(recipe, Recipe) else list(recipe)
+    recipes = {"recipe": asdict(stages[0])} if len(stages) == 1 else {"recipes": [*map(asdict, stages)]}
     settings = {key: store.settings[key] for key in ("seed", "epochs")} | recipes | {"loss": loss.keywords}
 
     def by(folder: Path) -> tuple[keras.Model, pd.DataFrame]:
         model, histories = build(), []
         for stage in stages:
-            checkpoints = folder / f"{stage.crop}" if several else folder
+            checkpoints = folder / f"{stage.crop}" if len(stages) > 1 else folder
             options = {"loss": loss, "seed": settings["seed"], "folder": checkpoints, "on_epoch": show}
             model, history = train(model, *photographs(stage.size), stage, **options)
             histories.append(history)

@@ -64,8 +64,8 @@ def _find_weights(choice: str) -> Weights:
             raise RetrievalError(f"WEIGHTS={path} is not a file: give the path of a .weights.h5 file")
         return Weights(f"MobileNetV2 weights from {path.name}", path, sha256(path))
     try:
-        if path := _keras_weights():
-            return Weights("Keras's ImageNet MobileNetV2 weights", path, sha256(path))
+        if found := _keras_weights():
+            return Weights("Keras's ImageNet MobileNetV2 weights", found, sha256(found))
         if choice == "imagenet":
             raise RetrievalError(f"{KERAS_URL} cannot be reached: go online, or leave WEIGHTS out")
         path = _fall_back()

@@ -6,6 +6,7 @@ All intervals are 95 % percentile bootstraps over groups of duplicate queries.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -107,8 +108,8 @@ def intervals(queries: pd.DataFrame, *, seed: int) -> pd.DataFrame:
     """
     rows = {}
     for measure, (column, _) in MEASURES.items():
-        values = queries[column].to_numpy()
-        rows[measure] = (values.mean(), *bootstrap_interval(values, groups=queries["group"], seed=seed))
+        values, groups = queries[column].to_numpy(), queries["group"].to_numpy()
+        rows[measure] = (values.mean(), *bootstrap_interval(values, groups=groups, seed=seed))
     return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high"])
 
 
@@ -127,7 +128,7 @@ def compare(first: pd.DataFrame, second: pd.DataFrame, *, seed: int) -> pd.DataF
     rows = {}
     for measure, (column, higher_is_better) in MEASURES.items():
         differences = (first[column] - second[column]).to_numpy()
-        interval = bootstrap_interval(differences, groups=first["group"], seed=seed)
+        interval = bootstrap_interval(differences, groups=first["group"].to_numpy(), seed=seed)
         rows[measure] = (differences.mean(), *interval, verdict(interval, higher_is_better=higher_is_better))
     return pd.DataFrame.from_dict(rows, orient="index", columns=["difference", "low", "high", "verdict"])
 
@@ -146,10 +147,11 @@ def ablation(tables: Mapping[str, pd.DataFrame], against: Mapping[str, str], *, 
     """
     rows = {}
     for step, table in tables.items():
-        row = {"against": against.get(step, "")}
+        row: dict[str, Any] = {"against": against.get(step, "")}
         row |= {measure: table[column].mean() for measure, (column, _) in MEASURES.items()}
         if step in against:
             compared = compare(table, tables[against[step]], seed=seed)
-            row |= {f"{measure} {part}": value for (measure, part), value in compared.stack().items()}
+            for measure in MEASURES:
+                row |= {f"{measure} {part}": value for part, value in compared.loc[measure].items()}
         rows[step] = row
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("step")

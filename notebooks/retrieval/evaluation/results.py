@@ -205,19 +205,17 @@ def title(name: str) -> str:
 def rounded(table: pd.DataFrame) -> pd.DataFrame:
     """The summary as text: accuracy to 2 digits, ANMRR to 3, differences with their sign, "" for NaN."""
     text = table.astype(object)
-    for measure, kind in table.columns:
-        digits = f"{'+' if kind == 'difference' else ''}.{2 if measure == ACCURACY else 3}f"
-        text[measure, kind] = [
-            format(value, digits) if pd.notna(value) else "" for value in table[measure, kind]
-        ]
+    for column in table.columns:
+        digits = f"{'+' if column[1] == 'difference' else ''}.{2 if column[0] == ACCURACY else 3}f"
+        text[column] = [format(value, digits) if pd.notna(value) else "" for value in table[column]]
     return text
 
 
 def _figures(queries: pd.DataFrame, categories: pd.DataFrame, *, seed: int) -> dict[str, Any]:
     measured = intervals(queries, seed=seed)
-    figures = {}
+    figures: dict[str, Any] = {}
     for key, measure in (("accuracy", f"P@{K}"), ("anmrr", "ANMRR"), ("map", "mAP")):
-        value, low, high = measured.loc[measure].tolist()
+        value, low, high = map(float, measured.loc[measure])
         figures |= {key: value, f"{key}_interval": [low, high]}
     return {
         **figures,
@@ -239,5 +237,7 @@ def _context(store: Store) -> dict[str, Any]:
 
 
 def _records(categories: pd.DataFrame) -> list[dict[str, Any]]:
-    figures = categories[["precision", "recall", "f1"]].astype(float)
-    return figures.rename_axis("category").reset_index().to_dict("records")
+    return [
+        {"category": category} | {name: float(row[name]) for name in ("precision", "recall", "f1")}
+        for category, row in categories.iterrows()
+    ]

@@ -75,7 +75,7 @@ def extract(describe: Describe, root: Path, files: Sequence[str], *, unfinished:
     Raises:
         RetrievalError: an image cannot be read, or the disk is full.
     """
-    chunks = []
+    chunks: list[Path] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool, bar(total=len(files), unit="image") as progress:
         for start in range(0, len(files), CHUNK):
             paths = [root / file for file in files[start : start + CHUNK]]

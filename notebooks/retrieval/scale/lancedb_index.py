@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,7 @@ from retrieval.errors import RetrievalError
 from retrieval.scale.shards import scan_features, url
 
 if TYPE_CHECKING:
+    from lancedb.query import LanceVectorQueryBuilder
     from lancedb.table import Table
 
 os.environ.setdefault("LANCE_LOG", "error")  # it warns of every new table
@@ -111,8 +112,9 @@ def nearest(
     """
 
     def search(query: np.ndarray) -> pa.Table:
-        plan = table.search(query, "features").limit(k).nprobes(nprobes).refine_factor(refine_factor)
-        found = plan.distance_type("l2").select(["row", "_distance"]).to_arrow()
+        plan = cast("LanceVectorQueryBuilder", table.search(query, "features").limit(k))
+        plan = plan.nprobes(nprobes).refine_factor(refine_factor).distance_type("l2")
+        found = plan.select(["row", "_distance"]).to_arrow()
         if len(found) < k:
             raise ValueError(f"k={k}, but {nprobes} partitions hold {len(found)} rows: raise nprobes")
         return found.sort_by([("_distance", "ascending"), ("row", "ascending")])

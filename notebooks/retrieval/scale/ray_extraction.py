@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -126,10 +127,12 @@ def _cluster(address: str | None) -> Iterator[None]:
 
 def _join(address: str | None) -> None:
     """Starts Ray without its log. Its machines are sent this package and need only the libraries."""
-    own = {} if address else {"include_dashboard": False, "object_store_memory": OBJECT_STORE}
+    own: dict[str, Any] = {} if address else {"include_dashboard": False, "object_store_memory": OBJECT_STORE}
     package = {"py_modules": [str(Path(retrieval.__file__).parent)]}
     try:
-        ray.init(address or "local", runtime_env=package, logging_level="ERROR", log_to_driver=False, **own)
+        ray.init(
+            address or "local", runtime_env=package, logging_level=logging.ERROR, log_to_driver=False, **own
+        )
     except ConnectionError:
         raise RetrievalError(
             f"no Ray cluster answers at {address}: start one with `ray start --head`, or give no address"

@@ -232,7 +232,8 @@ def _lowest(blocks: Iterable[Block], doubled: np.ndarray, k: int) -> tuple[np.nd
 
     `doubled` is -2 q, float32 `[n_queries, dim]`.
     """
-    values, positions = np.empty((len(doubled), 0), np.float32), np.empty((len(doubled), 0), np.int64)
+    values: np.ndarray = np.empty((len(doubled), 0), np.float32)
+    positions: np.ndarray = np.empty((len(doubled), 0), np.int64)
     for start, rows, lengths in blocks:
         block = doubled @ rows.T
         block += lengths

@@ -50,7 +50,10 @@ def render(methods: Results, problems: Sequence[str] = (), closeup: Mapping[str,
     table = results.rounded(results.summary(methods, reported))
     return template.render(
         caption=results.caption(methods),
-        measures={measure: table[measure].to_dict("index") for measure in (results.ACCURACY, results.ANMRR)},
+        measures={
+            measure: {method: row[measure].to_dict() for method, row in table.iterrows()}
+            for measure in (results.ACCURACY, results.ANMRR)
+        },
         comparable=results.is_comparable(methods),
         source=reported["source"],
         results={results.title(name): methods[name] for name in results.ordered(methods)},
