@@ -18,6 +18,8 @@ from retrieval.commands.verify import verify
 from retrieval.errors import RetrievalError
 from retrieval.settings import PROJECT
 
+pytestmark = pytest.mark.slow
+
 FEATURES = "mobilenetv2_train.npy"
 MOUNT = "mount -t tmpfs -o size=2m none ."
 

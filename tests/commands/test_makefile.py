@@ -11,23 +11,23 @@ import time
 from pathlib import Path
 
 import pytest
+import tiny
 
-from retrieval.artifacts import store
 from retrieval.settings import PROJECT
 
 pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="needs make")
 
-STEPS = sorted(store.STEPS)
+STEPS, MORE = tiny.STEPS, tiny.MORE
 # Logs what it is asked to run, and does as little as make needs.
 STAND_IN = r"""#!/bin/sh
 echo "$2 $3" >> log
 case "${2#retrieval.commands.}" in
   changes) mkdir -p "$ARTIFACTS"; echo "$SEED $DATA" | cmp -s - "$ARTIFACTS/settings.txt" ||
     echo "$SEED $DATA" > "$ARTIFACTS/settings.txt" ;;
-  run) test "$3" != "$FAIL" && mkdir -p "$ARTIFACTS/notebooks" &&
-    touch "$ARTIFACTS/notebooks/${3##*/}" ;;
+  run) test "$3" != "$FAIL" && mkdir -p "$ARTIFACTS/notebooks/more" &&
+    touch "$ARTIFACTS/$3" ;;
   pip) test -z "$FAIL" ;;
-  query) echo "$IMAGE; $K; $FEATURES" >> log ;;
+  query) echo "$IMAGE; $K" >> log ;;
 esac
 """
 
@@ -35,16 +35,17 @@ esac
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     root = tmp_path / "a project"
-    for name in ("notebooks/retrieval/metrics.py", "notebooks/retrieval/reported.json", "requirements.txt"):
+    for name in ("notebooks/retrieval/evaluation/metrics.py", "notebooks/more/README.md", "requirements.txt"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
-    for step in STEPS:
+    for step in STEPS + MORE:
         (root / f"notebooks/{step}.ipynb").touch()
     (root / ".venv/bin").mkdir(parents=True)
+    (root / ".venv/lib/python3.11/site-packages").mkdir(parents=True)
     for name in ("python", "pip"):
         (root / f".venv/bin/{name}").write_text(STAND_IN)
         (root / f".venv/bin/{name}").chmod(0o755)
-    for name in ("requirements-dev.txt", "requirements-scale.txt"):
+    for name in ("requirements-dev.txt", "requirements-all.txt", "requirements-scale.txt"):
         (root / name).touch()
     (root / ".venv/.installed").touch()
     shutil.copy(PROJECT / "Makefile", root)
@@ -69,7 +70,8 @@ def make(root: Path, *arguments: str, **environment: str) -> subprocess.Complete
 
 def steps_run(root: Path) -> list[str]:
     log = (root / "log").read_text().splitlines()
-    return [Path(line.split()[1]).stem for line in log if line.startswith("retrieval.commands.run")]
+    ran = [line.split()[1] for line in log if line.startswith("retrieval.commands.run")]
+    return [name.removeprefix("notebooks/").removesuffix(".ipynb") for name in ran]
 
 
 def test_all_notebooks_run_in_order_then_only_the_table(project: Path) -> None:
@@ -84,7 +86,7 @@ def test_all_notebooks_run_in_order_then_only_the_table(project: Path) -> None:
     [
         ("notebooks/05_feature_fusion.ipynb", STEPS[4:]),
         ("notebooks/01_split.ipynb", STEPS),
-        ("notebooks/retrieval/metrics.py", STEPS),
+        ("notebooks/retrieval/evaluation/metrics.py", STEPS),
         ("requirements.txt", []),
     ],
 )
@@ -115,11 +117,25 @@ def test_results_can_go_elsewhere(project: Path) -> None:
 
 
 def test_a_query_runs_no_notebook(project: Path) -> None:
-    assert make(project, "query", "IMAGE=~/my $$1.jpg", "K=3", FEATURES="mobilenetv2").returncode == 0
-    assert (project / "log").read_text().splitlines() == [
-        "retrieval.commands.query ",
-        "~/my $1.jpg; 3; mobilenetv2",
-    ]
+    assert make(project, "query", "IMAGE=~/my $$1.jpg", "K=3").returncode == 0
+    assert (project / "log").read_text().splitlines() == ["retrieval.commands.query ", "~/my $1.jpg; 3"]
+
+
+def test_the_others_run_after_the_six_all_or_one(project: Path) -> None:
+    assert make(project, MORE[3]).returncode == 0
+    assert steps_run(project) == [*STEPS, MORE[3]]
+    assert make(project, "more").returncode == 0
+    assert steps_run(project) == [*MORE[:3], *MORE[4:]]
+    make(project, "more")
+    assert (project / "log").read_text().split() == ["retrieval.commands.changes", "retrieval.commands.table"]
+
+
+def test_the_package_is_imported_from_any_folder_even_if_the_clone_has_moved(project: Path) -> None:
+    packages = project / ".venv/lib/python3.11/site-packages"
+    (project / "requirements.txt").touch()
+    assert make(project, "report").returncode == 0
+    target = (packages / (packages / "retrieval.pth").read_text().strip()).resolve()
+    assert target == (project / "notebooks").resolve()
 
 
 def test_a_failed_notebook_stops_make_which_goes_on_there(project: Path) -> None:
@@ -169,6 +185,6 @@ def test_clean_keeps_the_readme(project: Path) -> None:
 def test_help_lists_every_target_and_setting(project: Path) -> None:
     text = make(project, "help").stdout
     targets = re.search(r"\.PHONY: (.*) FORCE", (project / "Makefile").read_text()).group(1)
-    settings = "DATA SEED SPLIT EPOCHS WEIGHTS ARTIFACTS IMAGE K FEATURES LOCKED PYTHON"
+    settings = "DATA SEED SPLIT EPOCHS WEIGHTS ARTIFACTS IMAGE K LOCKED PYTHON"
     for word in f"{targets} {settings}".split():
         assert f"  {word} " in text

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import nbformat
 import psutil
+import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from retrieval.commands.run import to_page
@@ -89,6 +90,7 @@ def test_a_notebook_runs_where_it_lies_in_this_interpreter(tmp_path: Path) -> No
     assert not nbformat.read(notebook, 4).cells[0].outputs
 
 
+@pytest.mark.slow
 def test_nothing_is_left_of_a_bar_that_has_gone(tmp_path: Path) -> None:
     bar = "from retrieval.progress import passing_bar\nfor _ in passing_bar(range(9), delay=0): pass"
     done = run(tmp_path, write(tmp_path / "bar.ipynb", bar, f"{bar}\nprint('shown')"))
@@ -131,6 +133,7 @@ def test_any_other_error_shows_its_traceback(tmp_path: Path) -> None:
     assert not outputs(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_dead_kernel_is_one_line(tmp_path: Path) -> None:
     done = run(tmp_path, write(tmp_path / "dead.ipynb", "import os\nos._exit(9)"))
     assert done.returncode == 1
@@ -144,6 +147,7 @@ def test_a_setting_without_sense_is_one_line(tmp_path: Path) -> None:
     assert done.stderr.startswith("SEED=x is not") and done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_the_kernel_and_leaves_nothing(tmp_path: Path) -> None:
     slow = (
         "import os, time\ntry:\n    print(os.getpid(), flush=True)\n    time.sleep(60)\n"
@@ -161,6 +165,7 @@ def test_an_interrupt_ends_the_kernel_and_leaves_nothing(tmp_path: Path) -> None
     assert has_ended(kernel)
 
 
+@pytest.mark.slow
 def test_an_interrupt_while_the_kernel_starts_ends_it_too(tmp_path: Path) -> None:
     process = start(tmp_path, write(tmp_path / "slow.ipynb", "import time\ntime.sleep(60)"))
     assert process.stdout.readline() == "slow started\n"
@@ -172,6 +177,7 @@ def test_an_interrupt_while_the_kernel_starts_ends_it_too(tmp_path: Path) -> Non
     assert has_ended(kernels[0].pid)
 
 
+@pytest.mark.slow
 def test_a_second_run_says_for_whom_it_waits_and_goes_on(tmp_path: Path) -> None:
     wait = "import time\nfrom pathlib import Path\nwhile not Path('go').exists():\n    time.sleep(0.05)"
     first = start(tmp_path, write(tmp_path / "first.ipynb", wait))
@@ -187,6 +193,7 @@ def test_a_second_run_says_for_whom_it_waits_and_goes_on(tmp_path: Path) -> None
     assert second.stdout.readline() == "second started\n"
 
 
+@pytest.mark.slow
 def test_an_orphaned_kernel_ends_and_the_next_run_goes_on(tmp_path: Path) -> None:
     endless = "import os\nprint(os.getpid(), flush=True)\nwhile True: pass"
     first = start(tmp_path, write(tmp_path / "endless.ipynb", endless))
@@ -198,6 +205,7 @@ def test_an_orphaned_kernel_ends_and_the_next_run_goes_on(tmp_path: Path) -> Non
     assert has_ended(kernel)
 
 
+@pytest.mark.slow
 def test_a_page_shows_what_names_say_and_runs_none_of_it(tmp_path: Path) -> None:
     evil = "<script>alert(1)</script><img src=x onerror=alert(1)><a href='javascript:alert(1)'>x</a>"
     table = "pd.DataFrame({'file': [1]}, index=['cat'])"

@@ -1,4 +1,4 @@
-"""Writes `docs/tour.md`, the executed notebooks in pictures: `python -m retrieval.commands.tour`, or `make tour`.
+"""Writes `docs/tour.md`, the six notebooks in pictures: `python -m retrieval.commands.tour`, or `make tour`.
 
 A section of a notebook that draws something gives its heading, its first picture and the paragraph after it.
 """
@@ -22,8 +22,8 @@ from retrieval.settings import PROJECT
 WIDTH, QUALITY = 900, 80  # pixels of a picture at most; of its JPEG
 HEAD = """# The six notebooks in pictures
 
-Made by `make tour` from a run on the synthetic sample, which stands in for photographs. Figures measured on it
-say nothing about photographs: those are in [results.md](results.md).
+Made by `make tour` from a run on the synthetic sample, which stands in for photographs. Its figures say
+nothing about photographs: those are in [results.md](results.md).
 """
 
 
