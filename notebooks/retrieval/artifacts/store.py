@@ -91,12 +91,7 @@ class Store:
         return loaded if len(names) > 1 else loaded[0]
 
     def save(
-        self,
-        name: str,
-        value: Any,
-        *,
-        needs: Sequence[str] = (),
-        settings: Mapping[str, Any] | None = None,
+        self, name: str, value: Any, *, needs: Sequence[str] = (), settings: Mapping[str, Any] | None = None
     ) -> None:
         """Writes an artifact that is cheap enough to be made anew in every run.
 
@@ -175,7 +170,7 @@ class Store:
         return bool(manifest) and not any(self._damage(name, manifest) for name in manifest)
 
     def manifest(self) -> dict[str, Any]:
-        """The record of every artifact, by name. One that lacks something counts as missing.
+        """The record of every artifact, by name; empty if it is damaged: its artifact counts as missing.
 
         Raises:
             RetrievalError: the manifest is no JSON.
@@ -183,20 +178,17 @@ class Store:
         path = self.folder / MANIFEST
         try:
             records = json.loads(path.read_text("utf-8")).items()
+            return {name: record if set(record) >= RECORD else {} for name, record in records}
         except FileNotFoundError:
             return {}
-        except (AttributeError, OSError, ValueError):
-            raise RetrievalError(
-                f"{path} is damaged: delete it and run `make`, which makes everything anew"
-            ) from None
-        return {
-            name: record for name, record in records if isinstance(record, dict) and record.keys() >= RECORD
-        }
+        except (AttributeError, OSError, TypeError, ValueError):
+            problem = f"{path} is damaged: delete it and run `make`, which makes everything anew"
+            raise RetrievalError(problem) from None
 
     def _damage(self, name: str, manifest: Mapping[str, Any]) -> str:
         """Why an artifact is not the file that the manifest describes, and the remedy, or ""."""
         path = self.folder / name
-        if name not in manifest:
+        if not manifest.get(name):
             return remedy(name, "is missing")
         try:
             intact = sha256(path) == manifest[name]["sha256"]
@@ -215,7 +207,7 @@ class Store:
                     name, OTHERS.get(key, f"was made with {key}={value}, now {key}={self.settings[key]}")
                 )
         for need, digest in record["inputs"].items():
-            if need not in manifest or manifest[need]["sha256"] != digest:
+            if manifest.get(need, {}).get("sha256") != digest:
                 return remedy(name, f"was made from another {need}")
             if reason := self._stale(need, manifest):
                 return f"is out of date: it was made from {need}, which {reason}"
@@ -251,14 +243,13 @@ class Store:
             for name, value in values.items():
                 path = self.folder / name
                 write(path, value)
-                record = {
+                manifest[name] = {
                     "sha256": sha256(path),
                     "shape": list(value.shape) if hasattr(value, "shape") else None,
                     "step": step_of(name),
                     "settings": settings,
                     "inputs": inputs,
                 }
-                manifest[name] = record
                 self._loaded.pop(name, None)
             text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
             write_atomically(self.folder / MANIFEST, lambda file: file.write_text(text, "utf-8"))
