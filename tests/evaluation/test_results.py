@@ -18,6 +18,7 @@ from retrieval.data.parts import Part
 from retrieval.evaluation import results as report
 from retrieval.evaluation.metrics import Scores
 from retrieval.evaluation.scoring import query_table
+from retrieval.evaluation.simulation import Rounds
 from retrieval.settings import PROJECT
 
 REPORTED = report.load_reported()
@@ -159,3 +160,29 @@ def test_without_results_one_line_says_what_to_run(tmp_path: Path) -> None:
 def test_every_method_has_reported_figures(method: str) -> None:
     assert 0 < REPORTED["methods"][method]["accuracy"] < 1
     assert 0 < REPORTED["methods"][method]["anmrr"] < 1
+
+
+def test_feedback_is_kept_with_what_it_belongs_to(tmp_path: Path) -> None:
+    store = Store(tmp_path, {"seed": 0, "split": "grouped", "epochs": None})
+    for part in ("train", "val", "test"):
+        store.save(f"{part}_index_file.json", {"0": "", "1": ""})
+        store.save(f"mobilenetv2_{part}.npy", np.zeros((2, 1), np.float32))
+    store.save("dataset.json", {"name": "mammals"})
+    store.save("weights.json", {"name": "ImageNet's"})
+    store.save("results/mobilenetv2.json", {"worst_categories": [{"category": "seal", "f1": 0.5}]})
+    before_and_after = np.array([[0.5, 0.1], [0.7, 0.3]])
+    simulated = Rounds(before_and_after + 0.1, before_and_after, before_and_after - 0.1)
+    kept = report.keep_feedback(store, "mobilenetv2", simulated, np.array([False, True]), judged=10)
+    assert store.load("results/feedback.json") == kept
+    assert kept["weakest_categories"] == ["seal"]
+    assert kept["precision"] == pytest.approx([0.4, 0.6])
+    assert kept["residual_precision"] == pytest.approx([0.3, 0.5])
+    assert kept["residual_precision_without"] == pytest.approx([0.2, 0.4])
+    assert kept["weakest_residual"] == pytest.approx([0.1, 0.3])
+    assert (kept["queries"], kept["judged_per_round"], kept["data"]) == (2, 10, {"name": "mammals"})
+
+
+def test_agreement_with_the_slides_is_said_only_of_files_that_are_there() -> None:
+    pairs = pd.DataFrame({"reported": [10.0, 20.0], "difference": [1.0, -1.0]})
+    assert report.agreement(pairs) == "Mean difference over 2 pairs: 7.5%."
+    assert report.agreement(pairs[:0]).startswith("None of the files")

@@ -245,3 +245,19 @@ def test_an_index_of_few_groups_is_too_small():
     simulate(*collection, rounds=2, judged=4, groups=groups)
     with pytest.raises(ValueError, match=r"need 25 images, the gallery has 24$"):
         simulate(*collection, rounds=2, judged=5, groups=groups)
+
+
+def test_the_ceiling_is_what_a_perfect_ranking_would_reach() -> None:
+    """One image in a group of its own each; what is left of a category is what was not judged yet."""
+    index, categories, queries, asked = a_collection(3)
+    rows = np.arange(len(index))
+    gallery = Part(index, categories, rows.astype(str), rows)
+    asking = Part(queries, asked, np.arange(len(asked)).astype(str), np.arange(len(asked)))
+    simulated = simulation.simulate(gallery, asking, rounds=3, judged=8)
+    highest = simulation.ceiling(simulated, gallery, asking, judged=8)
+    found = np.zeros(len(asked))
+    for residual, most in zip(simulated.residual, highest, strict=True):
+        left = np.array([(categories == category).sum() for category in asked]) - found
+        np.testing.assert_allclose(most, np.minimum(left, 8) / 8)
+        assert (residual <= most + 1e-12).all()
+        found += 8 * residual

@@ -12,9 +12,12 @@ import numpy as np
 import pandas as pd
 
 from retrieval.artifacts.store import Store
+from retrieval.data.parts import PARTS
 from retrieval.errors import RetrievalError
 from retrieval.evaluation.intervals import intervals
 from retrieval.evaluation.metrics import CUTOFFS
+from retrieval.evaluation.simulation import Rounds
+from retrieval.search.feedback import ALPHA, BETA, GAMMA
 
 
 class Method(NamedTuple):
@@ -174,6 +177,48 @@ def shown_pairs(reported: Mapping[str, Any], vectors: Mapping[str, np.ndarray]) 
     ]
     table = pd.DataFrame(rows, columns=["query", "retrieved", "reported", "measured"])
     return table.assign(difference=table.measured - table.reported)
+
+
+def agreement(pairs: pd.DataFrame) -> str:
+    """How far the distances of `shown_pairs` are from the reported ones, in a sentence."""
+    if pairs.empty:
+        return "None of the files that the slides name is in this data set."
+    error = (pairs.difference.abs() / pairs.reported).mean()
+    return f"Mean difference over {len(pairs)} pairs: {error:.1%}."
+
+
+def keep_feedback(
+    store: Store, features: str, simulated: Rounds, weak: np.ndarray, *, judged: int
+) -> dict[str, Any]:
+    """Saves the figures of relevance feedback, which it returns, as `results/feedback.json`.
+
+    Args:
+        store: holds the features, and `results/<features>.json`.
+        features: what was searched.
+        simulated: Rocchio with the reported weights, over all test queries.
+        weak: which queries are of one of the worst categories, boolean `[n_queries]`.
+        judged: images that were judged in a round.
+
+    Raises:
+        RetrievalError: an artifact cannot be used, or writing failed.
+    """
+    context, measured = _context(store), store.load(f"results/{features}.json")
+    kept = {
+        "features": features,
+        "judged_per_round": judged,
+        **{key: context[key] for key in ("queries", "data", "weights", "split", "seed")},
+        "rocchio": {"alpha": ALPHA, "beta": BETA, "gamma": GAMMA},
+        "precision": simulated.precision.mean(axis=1).tolist(),
+        "residual_precision": simulated.residual.mean(axis=1).tolist(),
+        "residual_precision_without": simulated.baseline_residual.mean(axis=1).tolist(),
+        "weakest_categories": [row["category"] for row in measured["worst_categories"]],
+        "weakest_residual": simulated.residual[:, weak].mean(axis=1).tolist(),
+        "weakest_residual_without": simulated.baseline_residual[:, weak].mean(axis=1).tolist(),
+    }
+    needs = [*(f"{features}_{part}.npy" for part in PARTS), f"results/{features}.json"]
+    rounds = len(simulated.residual) - 1
+    store.save("results/feedback.json", kept, needs=needs, settings={"rounds": rounds, "judged": judged})
+    return kept
 
 
 def read_results(store: Store) -> tuple[dict[str, Result], list[str]]:

@@ -82,6 +82,25 @@ def simulate(
     return Rounds(*np.stack(scores, axis=1))
 
 
+def ceiling(simulated: Rounds, gallery: Part, queries: Part, *, judged: int) -> np.ndarray:
+    """The most that any ranking of the residual collections could reach, as relevant images run out.
+
+    Args:
+        simulated: as `simulate` gives it.
+        gallery: what was searched.
+        queries: their categories are in the gallery.
+        judged: images that were judged in a round.
+
+    Returns:
+        Precision in [0, 1], float64 `[rounds + 1, n_queries]`. Duplicates of judged images still count
+        as left, so this can be a little too high, never too low.
+    """
+    found = judged * (np.cumsum(simulated.residual, axis=0) - simulated.residual)
+    names, counts = np.unique(gallery.categories, return_counts=True)
+    left = counts[np.searchsorted(names, queries.categories)] - found
+    return np.minimum(left / judged, 1)
+
+
 def _depth(groups: np.ndarray, rounds: int, judged: int) -> int:
     """How much of a ranking is needed: even if each judged image has as many duplicates as any."""
     largest = np.sort(np.unique(groups, return_counts=True)[1])[::-1]
