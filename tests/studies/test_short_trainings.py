@@ -8,6 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retrieval.artifacts.store import Store
+from retrieval.data.parts import Part
+from retrieval.encoders.training import PHOTOGRAPHS
 from retrieval.studies import short_trainings
 from retrieval.studies.short_trainings import Trial
 
@@ -92,3 +95,53 @@ def test_a_verdict_is_given_only_if_the_seeds_agree():
     assert torn.verdict.tolist() == [short_trainings.DISAGREE] * 3
     same = short_trainings.over_seeds(base, base, seed=0)
     assert same.verdict.tolist() == ["no difference"] * 3
+
+
+@pytest.fixture
+def measured(tmp_path, monkeypatch):
+    """A function that measures two trials, whose trainings are drawn by their seed, and the seeds it used."""
+    store, used = Store(tmp_path, {"seed": 5}), []
+    for name in (*PHOTOGRAPHS, "weights.json"):
+        store.save(name, {str(row): row for row in range(16)})
+
+    def run(trial, backbone, train_set, val_set, *, seed, folder):
+        used.append(seed)
+        return backbone, short_trainings.score(
+            backbone, (train_set[0] + np.uint8(seed), train_set[1]), val_set
+        )
+
+    monkeypatch.setattr(short_trainings, "run", run)
+    labels = photographs(1)[1]
+    queries = Part(labels, labels, np.arange(16).astype(str), np.arange(16))
+    options = {"backbone": a_backbone, "photographs": lambda: (photographs(0), photographs(1))}
+    trials = {"as above": Trial(), "three epochs": Trial(epochs=3)}
+    return lambda: short_trainings.measure(store, trials, queries, **options), used, tmp_path
+
+
+def test_every_trial_is_trained_once_with_each_seed(measured, monkeypatch):
+    measure, used, folder = measured
+    monkeypatch.setattr(short_trainings, "ENOUGH", 16)
+    tables = measure()
+    assert used == [5, 6, 7] * 2
+    kept = sorted(path.name for path in folder.glob("*.csv"))
+    trained = [
+        f"short_training_{name}_{seed}.csv" for name in ("as_above", "three_epochs") for seed in range(3)
+    ]
+    assert kept == sorted(["short_training_plain.csv", *trained])
+    assert list(tables) == [short_trainings.PLAIN, "as above", "three epochs"]
+    assert {len(each) for each in tables.values()} == {3}
+    measure()
+    assert len(used) == 6, "what is there is not trained again"
+    compared = short_trainings.against(tables, short_trainings.PLAIN, seed=0)
+    assert list(compared.index) == ["as above", "three epochs"]
+    expected = short_trainings.over_seeds(tables["as above"], tables[short_trainings.PLAIN], seed=0)
+    row = compared.loc["as above"]
+    assert row["against"] == short_trainings.PLAIN and row["mAP"] == expected.value["mAP"]
+    assert row["mAP verdict"] == expected.verdict["mAP"] and row["mAP low"] == expected.low["mAP"]
+    assert list(short_trainings.against(tables, "as above", seed=0).index) == ["three epochs"]
+
+
+def test_too_few_images_train_nothing(measured, capsys):
+    measure, used, folder = measured
+    assert measure() == {} and not used and not list(folder.glob("*.csv"))
+    assert capsys.readouterr().out.count("\n") == 1

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from retrieval.artifacts.store import Store
+from retrieval.data.parts import Part
 from retrieval.encoders.siamese import BATCH_NORMALISATION_MOMENTUM, embed, set_batch_normalisation
 from retrieval.encoders.tensorflow_quiet import keras
-from retrieval.encoders.training import Images, Recipe, train
+from retrieval.encoders.training import PHOTOGRAPHS, Images, Recipe, train
 from retrieval.encoders.triplets import hinge
 from retrieval.evaluation.intervals import MEASURES, compare
 from retrieval.evaluation.metrics import Scores, evaluate
+from retrieval.evaluation.scoring import query_table
 from retrieval.search.neighbours import rank_blocks
 
 SIZE, CROP = 128, 112  # small images, for many trials in little time
 ENOUGH = 2000  # training images; with fewer, an epoch is a handful of steps and shows nothing
+SEEDS = (0, 1, 2)  # of the trainings, counted from the seed of the settings
+PLAIN = "plain MobileNetV2"
 DISAGREE = "seeds disagree"
 
 
@@ -84,6 +90,71 @@ def score(encoder: keras.Model, train_set: Images, val_set: Images, *, unit_leng
     """
     gallery, queries = (embed(encoder, images, unit_length=unit_length) for images, _ in (train_set, val_set))
     return evaluate(rank_blocks(gallery, queries), train_set[1], val_set[1])
+
+
+def measure(
+    store: Store,
+    trials: Mapping[str, Trial],
+    queries: Part,
+    *,
+    backbone: Callable[[], keras.Model],
+    photographs: Callable[[], tuple[Images, Images]],
+) -> dict[str, list[pd.DataFrame]]:
+    """The query tables of plain MobileNetV2 and of every trial, one for each of `SEEDS`, by name.
+
+    They are kept as `short_training_plain.csv` and `short_training_<trial>_<seed>.csv`. With fewer than
+    `ENOUGH` training images one line says that nothing is trained, and there are no tables.
+
+    Args:
+        store: of the artifacts.
+        trials: by name.
+        queries: the validation images that `photographs` gives, in the same order.
+        backbone: makes MobileNetV2 with its weights.
+        photographs: gives the images of train and val.
+    """
+    if (images := len(store.files("train"))) < ENOUGH:
+        print(f"left out: an epoch of {images} images is too short to show anything ({ENOUGH} are needed)")
+        return {}
+    needs, seed = [*PHOTOGRAPHS, "weights.json"], store.settings["seed"]
+
+    def trained(folder: Path, trial: Trial, number: int) -> pd.DataFrame:
+        scores = run(trial, backbone(), *photographs(), seed=seed + number, folder=folder)[1]
+        return query_table(scores, queries)
+
+    plain = store.make(
+        "short_training_plain.csv",
+        by=lambda _: query_table(score(backbone(), *photographs()), queries),
+        needs=needs,
+        settings={"size": SIZE},
+    )
+    tables = {PLAIN: [plain] * len(SEEDS)} | {name: [] for name in trials}
+    for name, number in product(trials, SEEDS):
+        file = f"short_training_{name.replace(' ', '_')}_{number}.csv"
+        by = partial(trained, trial=trials[name], number=number)
+        settings = {"seed": seed, "number": number, "trial": asdict(trials[name])}
+        tables[name].append(store.make(file, by=by, needs=needs, settings=settings))
+    return tables
+
+
+def against(tables: Mapping[str, Sequence[pd.DataFrame]], base: str, *, seed: int) -> pd.DataFrame:
+    """What every trial changes, compared with a base by `over_seeds`.
+
+    Args:
+        tables: as `measure`.
+        base: `PLAIN`, or the name of a trial.
+        seed: of the bootstrap.
+
+    Returns:
+        A row for each other trial, with the columns of `intervals.ablation`; low and high are the least and
+        the greatest difference of a seed.
+    """
+    rows = {}
+    for name in (name for name in tables if name not in (base, PLAIN)):
+        compared = over_seeds(tables[name], tables[base], seed=seed)
+        parts = compared.drop(columns="value").stack().items()
+        row = {"against": base} | compared["value"].to_dict()
+        rows[name] = row | {f"{measure} {part}": value for (measure, part), value in parts}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("step")
 
 
 def over_seeds(trained: Sequence[pd.DataFrame], base: Sequence[pd.DataFrame], *, seed: int) -> pd.DataFrame:
