@@ -40,6 +40,25 @@ def to_other_categories(gallery: Part, queries: Part) -> np.ndarray:
     return distances
 
 
+def auroc(inside: np.ndarray, outside: np.ndarray) -> float:
+    """The chance that a picture from outside is farther from the gallery than one from inside, in [0, 1].
+
+    This is the area under the ROC curve over all limits; an equal distance counts half (Fawcett, "An
+    introduction to ROC analysis", Pattern Recognition Letters 27(8), 2006).
+
+    Args:
+        inside: distances of pictures that the gallery has something like, `[n]`.
+        outside: distances of pictures that it has nothing like, `[m]`.
+
+    >>> auroc(np.array([0.1, 0.3]), np.array([0.2, 0.4]))
+    0.75
+    """
+    from sklearn.metrics import roc_auc_score
+
+    is_outside = np.repeat([False, True], [len(inside), len(outside)])
+    return float(roc_auc_score(is_outside, np.concatenate([inside, outside])))
+
+
 def describe_unlike(describe: Describe, *, drawings: bool, seed: int) -> dict[str, np.ndarray]:
     """Features `[60, dim]` of pictures that are unlike photographs, by kind.
 

@@ -25,6 +25,7 @@ from retrieval.encoders.proxies import category_means, normalised_softmax, with_
 from retrieval.encoders.siamese import interpolate_weights, set_batch_normalisation
 from retrieval.encoders.tensorflow_quiet import keras
 from retrieval.encoders.weights import find_weights
+from retrieval.evaluation.intervals import ablation
 from retrieval.evaluation.scoring import query_table, score
 from retrieval.features.extraction import SIZE, Describe, extract, to_embedding
 from retrieval.settings import Settings
@@ -70,6 +71,25 @@ def measure(store: Store, settings: Settings, draw: int) -> pd.DataFrame:
         ],
         settings={"seed": settings.seed, "epochs": settings.epochs, "recipe": asdict(RECIPE), "loss": LOSS},
     )
+
+
+def summary(store: Store, *, seed: int) -> pd.DataFrame:
+    """The `intervals.ablation` of every draw that `measure` has made; empty if there is none.
+
+    Returns:
+        A row for each draw and encoder; "fine-tuned" and "interpolated" are compared with "plain".
+
+    Raises:
+        RetrievalError: a table is damaged or stale.
+    """
+    rows = {}
+    for draw in DRAWS:
+        if (name := f"unseen_{draw}.csv") in store.manifest():
+            groups = store.load(name).groupby("encoder", sort=False)
+            tables = {encoder: table.reset_index(drop=True) for encoder, table in groups}
+            against = dict.fromkeys(tables.keys() - {"plain"}, "plain")
+            rows[draw] = ablation(tables, against, seed=seed)
+    return pd.concat(rows, names=["draw"]) if rows else pd.DataFrame()
 
 
 def _train_and_measure(store: Store, settings: Settings, draw: int, folder: Path) -> pd.DataFrame:
