@@ -151,9 +151,10 @@ def against(tables: Mapping[str, Sequence[pd.DataFrame]], base: str, *, seed: in
     rows = {}
     for name in (name for name in tables if name not in (base, PLAIN)):
         compared = over_seeds(tables[name], tables[base], seed=seed)
-        parts = compared.drop(columns="value").stack().items()
-        row = {"against": base} | compared["value"].to_dict()
-        rows[name] = row | {f"{measure} {part}": value for (measure, part), value in parts}
+        row = {"against": base, **compared["value"].to_dict()}
+        for part, values in compared.drop(columns="value").items():
+            row |= {f"{measure} {part}": value for measure, value in values.items()}
+        rows[name] = row
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("step")
 
 
