@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -59,7 +60,7 @@ def expanded(parts: Parts, *, k: int, alpha: float) -> Parts:
     }
 
 
-def choose(candidates: Mapping[float, Parts], name: str) -> tuple[float, pd.DataFrame]:
+def choose(candidates: Mapping[Any, Parts], name: str) -> tuple[Any, pd.DataFrame]:
     """The candidate with the highest mAP of validation queries against train; the first of equals.
 
     Args:
