@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 from PIL.Image import Transpose
 
 from retrieval.errors import RetrievalError, shown
@@ -25,8 +25,7 @@ with suppress(ImportError):
 
     pillow_heif.register_heif_opener()
     FORMATS, SUFFIXES = (*FORMATS, "HEIF"), (*SUFFIXES, *HEIC_SUFFIXES)
-# The EXIF tag that says how the camera was held, and what turns the picture upright.
-ORIENTATION = 0x0112
+# What turns a picture upright, by its EXIF orientation.
 TURNS: dict[object, Transpose] = {
     **{2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM},
     **{5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90},
@@ -57,11 +56,9 @@ def open_image(source: Path | bytes) -> Image.Image:
 
     The picture is turned as its EXIF data says. Of an animation or a file of several pages it is the
     first. Transparency is laid over white. Greyscale of more than 8 bits is scaled to 8. The content
-    decides the format, not the suffix.
-
-    A JPEG whose shorter side has 2048 pixels or more is decoded at a half, quarter or eighth of its
-    size, which leaves that side at least 1024 pixels: photographs of 200 megapixels can be used.
-    Other formats can have up to about 50 megapixels. Decoding takes less than 1 GiB of memory.
+    decides the format, not the suffix. A JPEG whose shorter side has 2048 pixels or more is decoded at a
+    half, quarter or eighth of its size, which leaves that side at least 1024 pixels: 200 megapixels can
+    be used. Other formats can have about 50. Decoding takes less than 1 GiB of memory.
 
     Raises:
         RetrievalError: the file is missing, not a regular file, damaged, truncated, not an image in
@@ -100,7 +97,7 @@ def _upright(image: Image.Image) -> Image.Image:
     """
     turn = None
     with suppress(Exception):  # unreadable EXIF data fails in many ways, and then says nothing
-        turn = TURNS.get(image.getexif().get(ORIENTATION))
+        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
     return image if turn is None else image.transpose(turn)
 
 

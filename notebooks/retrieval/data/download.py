@@ -28,12 +28,12 @@ def download(target: Path) -> None:
 def _fetch() -> Path:
     try:
         import kagglehub
+
+        return Path(kagglehub.dataset_download(SLUG))
     except ImportError:
         raise RetrievalError(
             "kagglehub is not installed: run `pip install kagglehub`, then `make data`"
         ) from None
-    try:
-        return Path(kagglehub.dataset_download(SLUG))
     except Exception as error:  # network, server and disk fail in many ways
         raise RetrievalError(
             f"{SLUG} could not be downloaded from Kaggle ({type(error).__name__}): check the network and "
