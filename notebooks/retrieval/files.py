@@ -31,11 +31,7 @@ def json_sha256(value: Any) -> str:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Says in one line why a file cannot be written.
-
-    Raises:
-        RetrievalError: the disk is full or the folder cannot be written to.
-    """
+    """Turns the error of a full disk or a closed folder into a `RetrievalError`."""
     try:
         yield
     except (OSError, RuntimeError) as error:
