@@ -41,7 +41,13 @@ def read(path: Path) -> Any:
         ValueError: the file is not what its suffix promises, or an array breaks the contract; says how.
     """
     if path.suffix == ".npy":
-        return _read_array(path)
+        try:
+            array = np.load(path, allow_pickle=False)
+        except (EOFError, ValueError):
+            raise ValueError("is not a plain array") from None
+        if fault := _fault(array):
+            raise ValueError(fault)
+        return array
     if path.suffix == ".json":
         return json.loads(path.read_text("utf-8"))
     if path.suffix == ".tflite":
@@ -56,16 +62,6 @@ def read(path: Path) -> Any:
     import keras
 
     return keras.models.load_model(path, compile=False)
-
-
-def _read_array(path: Path) -> np.ndarray:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (EOFError, ValueError):
-        raise ValueError("is not a plain array") from None
-    if fault := _fault(array):
-        raise ValueError(fault)
-    return array
 
 
 def _fault(array: np.ndarray) -> str:

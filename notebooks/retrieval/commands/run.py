@@ -66,13 +66,13 @@ def execute(notebook: Path) -> nbformat.NotebookNode:
         CellExecutionError: a cell raised anything else.
         KeyboardInterrupt: after Ctrl-C, once the kernel is shut down.
     """
-    # Without folders to search, "python3" can only be this interpreter, not one registered elsewhere.
+    # Without folders to search, "python3" is this interpreter, not one registered elsewhere.
     kernel = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
     client = _Client(nbformat.read(notebook, 4), kernel, coalesce_streams=True, record_timing=False)
-    # The kernel's own log is of no use; what cells print comes through messages.
+    # What cells print comes through messages. The kernel's own log and stderr are of no use: now and then
+    # libzmq reports a race there while it shuts down.
     client.extra_arguments = ["--log-level=CRITICAL"]
     try:
-        # The kernel's own stderr is closed: now and then libzmq reports a race there while it shuts down.
         client.execute(cwd=str(notebook.parent), stderr=DEVNULL, cleanup_kc=True)
     except CellExecutionError as error:
         if error.ename == NoCategoriesError.__name__:
@@ -118,12 +118,11 @@ def main(notebooks: list[str]) -> int:
     try:
         artifacts = read_settings().artifacts
         with locked(artifacts, "run", "starting"):
-            for notebook in map(Path, notebooks):
+            for notebook in (Path(name).resolve() for name in notebooks):
                 note(artifacts, "run", f"running {notebook.stem}")
-                # What lies in notebooks/more/ goes to a folder of that name.
-                below = "more" if notebook.resolve().parent.name == "more" else ""
+                below = "more" if notebook.parent.name == "more" else ""
                 try:
-                    run(notebook.resolve(), artifacts / "notebooks" / below)
+                    run(notebook, artifacts / "notebooks" / below)
                 except NoCategoriesError as error:
                     print(error)
     except (RetrievalError, CellExecutionError) as error:

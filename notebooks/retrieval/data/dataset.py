@@ -16,7 +16,6 @@ from retrieval.errors import NoCategoriesError, RetrievalError, shown
 from retrieval.settings import PROJECT
 
 REAL_CATEGORIES, REAL_IMAGES = 45, 13_751
-# `Source.sha256` of the real set.
 REAL_SHA256 = "4f8e872ba1c48b0f918a7f04ab3341010013056b90ce18c38b10dc3faf01436f"
 # With fewer images of a category, a 60/20/20 split leaves a part without any.
 LEAST_IMAGES = 5
@@ -29,10 +28,9 @@ class Source:
 
     Attributes:
         name: "synthetic sample", or the folder's name.
-        images: number of readable images.
-        categories: number of categories; 0 for a flat folder.
+        images: how many are readable.
+        categories: how many there are; 0 for a flat folder.
         sha256: hash of the lines "file sha256", sorted by file: the set's identity.
-        is_sample: whether `drawing.generate` drew it.
     """
 
     name: str
@@ -153,7 +151,10 @@ def _is_category(folder: Path, root: Path) -> bool:
 
 
 def _images_below(folder: Path, root: Path) -> Iterable[str]:
-    for parent, folders, names in os.walk(folder, onerror=_give_up):
+    def give_up(error: OSError) -> None:
+        raise error
+
+    for parent, folders, names in os.walk(folder, onerror=give_up):
         folders[:] = [name for name in folders if not name.startswith(".")]
         below = Path(parent).relative_to(root).as_posix()
         yield from (f"{below}/{name}" for name in names if _is_image(name))
@@ -170,10 +171,6 @@ def _reason(kind: str) -> str:
     if kind in HEIC_SUFFIXES:
         return "to be read once you run `.venv/bin/python -m pip install pillow-heif`"
     return "not read"
-
-
-def _give_up(error: OSError) -> None:
-    raise error
 
 
 def _size_and_time(path: Path) -> tuple[int, int] | None:

@@ -35,12 +35,11 @@ SHORTER_SIDE = 1024
 
 # The limits. A file may have this many bytes.
 FILE_BYTES = 256 * 2**20
-# Decoding may take this many bytes (the process has 1 GiB), and takes this many per pixel: WebP's
-# decoder keeps four copies at 4 bytes each.
+# Decoding may take this many bytes, and takes this many per pixel: WebP keeps four copies at 4 bytes each.
 MEMORY = 900_000_000
 PIXEL_BYTES = 16
-# A table of numbers in a TIFF may have this many entries, because Pillow makes an object of each.
-# Tables of these types stay bytes and may be longer.
+# A table of numbers in a TIFF may have this many entries, because Pillow makes an object of each entry,
+# except in tables of these types.
 TABLE_ENTRIES, BYTE_TYPES = 300_000, (1, 2, 6, 7)
 # The scans of a progressive JPEG, usually about ten, may add up to this many pixels: seconds of work.
 SCANNED_PIXELS = 4_000_000_000
@@ -141,9 +140,8 @@ def _check_tables(content: bytes) -> None:
     if order is None or version not in (b"*", b"+"):
         return
     # TIFF 6.0 and BigTIFF: where the first directory is, its length, and an entry's tag, type and count.
-    at, pointer, length, entry, size = (
-        (4, "I", "H", "HHI", 12) if version == b"*" else (8, "Q", "Q", "HHQ", 20)
-    )
+    layouts = {b"*": (4, "I", "H", "HHI", 12), b"+": (8, "Q", "Q", "HHQ", 20)}
+    at, pointer, length, entry, size = layouts[version]
     with suppress(struct.error):  # Pillow reports what is cut off
         (start,) = struct.unpack_from(order + pointer, content, at)
         (entries,) = struct.unpack_from(order + length, content, start)
