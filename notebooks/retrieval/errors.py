@@ -8,10 +8,7 @@ from pathlib import Path
 
 
 class RetrievalError(Exception):
-    """What is wrong, with which file, and what to do about it, in one line.
-
-    Jupyter shows only that line: the stack says nothing that the message does not.
-    """
+    """What is wrong, with which file, and what to do, in one line; Jupyter shows only that line."""
 
     def _render_traceback_(self) -> list[str]:
         return [f"{type(self).__name__}: {self}"]

@@ -31,11 +31,7 @@ def json_sha256(value: Any) -> str:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Says in one line why a file cannot be written.
-
-    Raises:
-        RetrievalError: the disk is full or the folder cannot be written to.
-    """
+    """Turns the error of a full disk or a closed folder into a `RetrievalError`."""
     try:
         yield
     except (OSError, RuntimeError) as error:
@@ -52,10 +48,7 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     """Lets `write` fill a temporary file beside `path`, then puts it in `path`'s place.
 
     It is on the disk before it takes the place: after a power cut there is the old file or the new one.
-    What a killed process leaves is overwritten the next time.
-
-    Raises:
-        RetrievalError: the disk is full or the folder cannot be written to.
+    What a killed process leaves is overwritten the next time. Errors are as in `writing`.
     """
     temporary = path.with_name(f".unfinished-{path.name}")
     try:

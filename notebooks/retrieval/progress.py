@@ -6,7 +6,7 @@ from functools import partial
 
 from tqdm import tqdm
 
-# Where one step runs within another, both write to the same line.
+# If one step runs within another, both write to the same line.
 bar = partial(tqdm, delay=2, position=0)
-# One that leaves nothing behind: of a step that is taken many times.
+# For a step that is taken many times: it leaves nothing behind.
 passing_bar = partial(bar, leave=False)

@@ -44,7 +44,7 @@ def read_settings() -> Settings:
     """Settings from `DATA`, `SEED`, `SPLIT`, `EPOCHS`, `WEIGHTS` and `ARTIFACTS`.
 
     Relative paths start from the project's folder, wherever the notebook or command was started.
-    Without `DATA`, the real set in `data/mammals` is taken where it is, else the synthetic sample.
+    Without `DATA`, it is the real set in `data/mammals` if that is there, else the synthetic sample.
 
     Raises:
         RetrievalError: a value is not one of those that make sense.
@@ -70,11 +70,7 @@ def path_of(text: str) -> Path:
 
 
 def whole_number(name: str, *, default: Default, least: int) -> int | Default:
-    """A setting that is a number; `default` if it is not set.
-
-    Raises:
-        RetrievalError: it is no whole number from `least` to 2**32 - 1.
-    """
+    """A setting that is a whole number from `least` to 2**32 - 1, or refused; `default` if not set."""
     text = os.environ.get(name)
     if not text:
         return default

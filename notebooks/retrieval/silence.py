@@ -9,8 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def standard_error_closed() -> Iterator[None]:
-    """Nothing reaches standard error, whatever writes to it; not for two threads at once."""
-    # C++ knows nothing of sys.stderr.
+    """Nothing reaches standard error, not even from C++; not for two threads at once."""
     kept = os.dup(2)
     with open(os.devnull, "w") as nowhere:  # noqa: PTH123
         os.dup2(nowhere.fileno(), 2)

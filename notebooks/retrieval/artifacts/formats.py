@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ from retrieval.files import write_atomically
 
 
 def write(path: Path, value: Any) -> None:
-    """Writes an array as `.npy`, JSON types as `.json`, a DataFrame as `.csv`, a model as `.keras` or
-    as the bytes of a `.tflite`.
+    """Writes an array as `.npy`, JSON types as `.json`, a DataFrame as `.csv`, a model as `.keras`
+    or as the bytes of a `.tflite`.
 
     Raises:
         RetrievalError: the disk is full or the folder cannot be written to.
@@ -22,7 +22,14 @@ def write(path: Path, value: Any) -> None:
     """
     if path.suffix == ".npy" and (fault := _fault(value)):
         raise ValueError(f"{path.name} {fault}")
-    write_atomically(path, partial(_write, value=value))
+    writers: dict[str, Callable[[Path], Any]] = {
+        ".npy": lambda file: np.save(file, value, allow_pickle=False),
+        ".json": lambda file: file.write_text(json.dumps(value, indent=1, ensure_ascii=False), "utf-8"),
+        ".csv": lambda file: value.to_csv(file, index=False),
+        ".tflite": lambda file: file.write_bytes(value),
+        ".keras": lambda file: value.save(file),
+    }
+    write_atomically(path, writers[path.suffix])
 
 
 def read(path: Path) -> Any:
@@ -34,7 +41,13 @@ def read(path: Path) -> Any:
         ValueError: the file is not what its suffix promises, or an array breaks the contract; says how.
     """
     if path.suffix == ".npy":
-        return _read_array(path)
+        try:
+            array = np.load(path, allow_pickle=False)
+        except (EOFError, ValueError):
+            raise ValueError("is not a plain array") from None
+        if fault := _fault(array):
+            raise ValueError(fault)
+        return array
     if path.suffix == ".json":
         return json.loads(path.read_text("utf-8"))
     if path.suffix == ".tflite":
@@ -49,29 +62,6 @@ def read(path: Path) -> Any:
     import keras
 
     return keras.models.load_model(path, compile=False)
-
-
-def _write(path: Path, value: Any) -> None:
-    if path.suffix == ".npy":
-        np.save(path, value, allow_pickle=False)
-    elif path.suffix == ".json":
-        path.write_text(json.dumps(value, indent=1, ensure_ascii=False), "utf-8")
-    elif path.suffix == ".csv":
-        value.to_csv(path, index=False)
-    elif path.suffix == ".tflite":
-        path.write_bytes(value)
-    else:
-        value.save(path)
-
-
-def _read_array(path: Path) -> np.ndarray:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (EOFError, ValueError):
-        raise ValueError("is not a plain array") from None
-    if fault := _fault(array):
-        raise ValueError(fault)
-    return array
 
 
 def _fault(array: np.ndarray) -> str:

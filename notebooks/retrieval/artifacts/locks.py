@@ -17,11 +17,7 @@ from retrieval.errors import RetrievalError
 def locked(folder: Path, name: str, doing: str = "") -> Iterator[None]:
     """Holds one of a folder's locks; waits while another process holds it.
 
-    Args:
-        folder: the artifacts.
-        name: of the lock.
-        doing: shown to a process that waits for this lock; leave empty for locks held only for
-            milliseconds.
+    `doing` is shown to a process that waits for this lock; leave it empty for one held only for milliseconds.
 
     Raises:
         RetrievalError: the folder cannot be written to or locked.

@@ -36,6 +36,5 @@ def step_of(name: str) -> str:
 def remedy(name: str, problem: str) -> str:
     """What is wrong with an artifact, and what to run."""
     step = step_of(name)
-    if step[:1].isdigit():
-        return f"{problem}: run notebook {step} or `make`"
-    return f"{problem}: run `{f'make {step}'.strip()}`"
+    target = f"notebook {step} or `make`" if step[:1].isdigit() else f"`{f'make {step}'.strip()}`"
+    return f"{problem}: run {target}"

@@ -25,7 +25,6 @@ from retrieval.errors import RetrievalError
 from retrieval.files import json_sha256, remove, sha256, write_atomically
 from retrieval.settings import Settings, read_settings
 
-MANIFEST = "manifest.json"
 # How to say that a hash among the settings is another one.
 OTHERS = {
     "images": "was made from other images than are there now",
@@ -58,6 +57,9 @@ class Store:
     ) -> Any:
         """The named artifacts, loaded if they are still valid, else made and saved.
 
+        They come as `load` gives them, in a tuple if there are several names. They are read back from
+        their files even when just made, because the first run must see what every later one does.
+
         Args:
             names: one artifact, or several that are made together.
             by: makes the artifact, or a tuple with one value per name. It is given a path for
@@ -66,17 +68,14 @@ class Store:
             needs: names of the artifacts it is made from.
             settings: what else decides its content; JSON types only.
 
-        Returns:
-            What `load` gives, or a tuple of that if there are several names: read back from the
-            file even when just made, so that the first run sees what every later one does.
-
         Raises:
             RetrievalError: one of `needs` cannot be used or was made anew since it was loaded here, or
                 saving failed.
             ValueError: `by` made an array that breaks the contract.
         """
         settings, inputs = dict(settings or {}), self._inputs(needs)
-        unfinished = self._unfinished(names[0], settings, inputs)
+        recipe = json_sha256([names[0], settings, inputs])[:12]
+        unfinished = self.folder / "unfinished" / names[0] / recipe
         if self._are_current(names, settings, inputs):
             print(f"reused {', '.join(names)}")
         else:
@@ -85,21 +84,19 @@ class Store:
                 if not self._are_current(names, settings, inputs):
                     unfinished.parent.mkdir(parents=True, exist_ok=True)
                     # Without a name for what is made, its memory is free again before it is read back.
-                    self._save(_by_name(names, by(unfinished)), settings=settings, inputs=inputs)
-        _drop(unfinished)
+                    self._save(names, by(unfinished), settings, inputs)
+        remove(unfinished)
+        with suppress(OSError):  # the folders above it may hold other unfinished work
+            unfinished.parent.rmdir()
+            unfinished.parent.parent.rmdir()
         loaded = tuple(self.load(name) for name in names)
         return loaded if len(names) > 1 else loaded[0]
 
     def save(
         self, name: str, value: Any, *, needs: Sequence[str] = (), settings: Mapping[str, Any] | None = None
     ) -> None:
-        """Writes an artifact that is cheap enough to be made anew in every run.
-
-        Raises:
-            RetrievalError: as `make`.
-            ValueError: an array breaks the contract.
-        """
-        self._save({name: value}, settings=dict(settings or {}), inputs=self._inputs(needs))
+        """Writes an artifact that is cheap enough to be made anew in every run; errors are as in `make`."""
+        self._save([name], value, dict(settings or {}), self._inputs(needs))
 
     def load(self, name: str) -> Any:
         """An artifact as its suffix says: array, JSON value, DataFrame or Keras model.
@@ -124,16 +121,12 @@ class Store:
         name = f"{features}_{part}.npy"
         array, images = self.load(name), len(self.files(part))
         if len(array) != images:
-            problem = remedy(name, f"has {len(array)} rows for {images} images")
-            raise RetrievalError(f"artifacts/{name} {problem}")
+            fault = f"has {len(array)} rows for {images} images"
+            raise RetrievalError(f"artifacts/{name} {remedy(name, fault)}")
         return array
 
     def part(self, features: str, part: str) -> Part:
-        """The images of a part with `<features>_<part>.npy`.
-
-        Raises:
-            RetrievalError: as `features`.
-        """
+        """The images of a part with `<features>_<part>.npy`; errors are as in `features`."""
         files = np.array(self.files(part))
         return Part(self.features(features, part), self.categories(part), files, self.groups(part))
 
@@ -175,7 +168,7 @@ class Store:
         Raises:
             RetrievalError: the manifest is no JSON.
         """
-        path = self.folder / MANIFEST
+        path = self.folder / "manifest.json"
         try:
             records = json.loads(path.read_text("utf-8")).items()
             return {name: record if set(record) >= RECORD else {} for name, record in records}
@@ -187,26 +180,21 @@ class Store:
 
     def _damage(self, name: str, manifest: Mapping[str, Any]) -> str:
         """Why an artifact is not the file that the manifest describes, and the remedy, or ""."""
-        path = self.folder / name
-        if not manifest.get(name):
-            return remedy(name, "is missing")
         try:
-            intact = sha256(path) == manifest[name]["sha256"]
-        except FileNotFoundError:
+            if sha256(self.folder / name) == manifest[name]["sha256"]:
+                return ""
+        except (FileNotFoundError, KeyError):
             return remedy(name, "is missing")
         except OSError as error:
             return remedy(name, f"cannot be read ({error.strerror})")
-        return "" if intact else remedy(name, "is damaged or was changed by hand")
+        return remedy(name, "is damaged or was changed by hand")
 
     def _stale(self, name: str, manifest: Mapping[str, Any]) -> str:
         """Why an artifact no longer fits the settings, the images or its inputs, and the remedy, or ""."""
-        record = manifest[name]
-        for key, value in record["settings"].items():
-            if self.settings.get(key, value) != value:
-                return remedy(
-                    name, OTHERS.get(key, f"was made with {key}={value}, now {key}={self.settings[key]}")
-                )
-        for need, digest in record["inputs"].items():
+        for key, value in manifest[name]["settings"].items():
+            if (now := self.settings.get(key, value)) != value:
+                return remedy(name, OTHERS.get(key, f"was made with {key}={value}, now {key}={now}"))
+        for need, digest in manifest[name]["inputs"].items():
             if manifest.get(need, {}).get("sha256") != digest:
                 return remedy(name, f"was made from another {need}")
             if reason := self._stale(need, manifest):
@@ -232,19 +220,17 @@ class Store:
             for name in names
         )
 
-    def _unfinished(self, name: str, settings: dict[str, Any], inputs: dict[str, str]) -> Path:
-        """Where an artifact is prepared; another path for other settings or inputs."""
-        return self.folder / "unfinished" / name / json_sha256([name, settings, inputs])[:12]
-
-    def _save(self, values: dict[str, Any], *, settings: dict[str, Any], inputs: dict[str, str]) -> None:
+    def _save(
+        self, names: Sequence[str], made: Any, settings: dict[str, Any], inputs: dict[str, str]
+    ) -> None:
         """Writes artifacts, then their records at once: those of an interrupted save do not fit the files."""
+        values = dict(zip(names, made if len(names) > 1 else [made], strict=True))
         with locked(self.folder, "manifest"):
             manifest = self.manifest()
             for name, value in values.items():
-                path = self.folder / name
-                write(path, value)
+                write(self.folder / name, value)
                 manifest[name] = {
-                    "sha256": sha256(path),
+                    "sha256": sha256(self.folder / name),
                     "shape": list(value.shape) if hasattr(value, "shape") else None,
                     "step": step_of(name),
                     "settings": settings,
@@ -252,7 +238,7 @@ class Store:
                 }
                 self._loaded.pop(name, None)
             text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
-            write_atomically(self.folder / MANIFEST, lambda file: file.write_text(text, "utf-8"))
+            write_atomically(self.folder / "manifest.json", lambda file: file.write_text(text, "utf-8"))
 
 
 def open_store(settings: Settings) -> Store:
@@ -264,25 +250,19 @@ def open_store(settings: Settings) -> Store:
         RetrievalError: the data folder cannot be used.
     """
     weights = Path(settings.weights)
-    watched: dict[str, Any] = {
-        "seed": settings.seed,
-        "split": settings.split,
-        "epochs": settings.epochs,
-        "weights": sha256(weights) if weights.is_file() else settings.weights,
-    }
+    watched = {name: getattr(settings, name) for name in ("seed", "split", "epochs", "weights")}
+    if weights.is_file():
+        watched["weights"] = sha256(weights)
     if settings.data.is_dir():
         watched["images"] = fingerprint(settings.data, find_images(settings.data))
     return Store(settings.artifacts, watched)
 
 
 def begin(*, categories: bool = True) -> tuple[Settings, Store, dict[str, Any]]:
-    """What a notebook starts with: the settings, the artifacts, and `dataset.json`; says which they are.
-
-    Args:
-        categories: whether the notebook learns from categories or measures by them.
+    """What a notebook starts with: the settings, the artifacts, and `dataset.json`; prints which they are.
 
     Raises:
-        NoCategoriesError: it does, and there are none.
+        NoCategoriesError: there are none, and the notebook needs `categories` to learn from or measure by.
         RetrievalError: the settings or the artifacts cannot be used.
     """
     settings = read_settings()
@@ -292,15 +272,3 @@ def begin(*, categories: bool = True) -> tuple[Settings, Store, dict[str, Any]]:
         need_categories(data)
     print(settings, f"\n\n{data['name']}: {data['images']} images, {data['categories']} categories")
     return settings, store, data
-
-
-def _by_name(names: Sequence[str], made: Any) -> dict[str, Any]:
-    return dict(zip(names, made if len(names) > 1 else (made,), strict=True))
-
-
-def _drop(unfinished: Path) -> None:
-    """Removes what an artifact was prepared in, and the folders above it once they are empty."""
-    remove(unfinished)
-    with suppress(OSError):
-        unfinished.parent.rmdir()
-        unfinished.parent.parent.rmdir()

@@ -15,11 +15,8 @@ from retrieval.settings import Settings, read_settings
 def stamp(settings: Settings) -> Path:
     """Writes `settings.txt`: the settings, and which images and weights they stand for.
 
-    An unchanged file keeps its time, so that make sees nothing to do; unless an artifact is missing
-    or damaged: then the notebooks have to run, and each reuses what still is valid.
-
-    Raises:
-        RetrievalError: the data folder or the manifest cannot be used.
+    An unchanged file keeps its time, and make sees nothing to do. If an artifact is missing or damaged,
+    the notebooks have to run: the file is written, and each notebook reuses what is still valid.
     """
     prepare(settings.data)
     text = f"{settings}\nIMAGES     {fingerprint(settings.data, find_images(settings.data))}\n"

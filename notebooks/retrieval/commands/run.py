@@ -37,20 +37,15 @@ class _Client(NotebookClient):
 
     def process_message(self, msg: dict[str, Any], cell: nbformat.NotebookNode, cell_index: int) -> Any:
         if msg["msg_type"] == "stream":
-            stream = getattr(sys, msg["content"]["name"])
-            stream.write(msg["content"]["text"])
-            stream.flush()
+            content = msg["content"]
+            print(content["text"], end="", file=getattr(sys, content["name"]), flush=True)
         return super().process_message(msg, cell, cell_index)
 
 
 def run(notebook: Path, folder: Path) -> None:
     """Executes a notebook and writes it to a folder, as `.ipynb` and `.html`; says how long it took.
 
-    Raises:
-        RetrievalError: a cell raised one, or the kernel died; nothing is written.
-        NoCategoriesError: the notebook needs categories, and there are none.
-        CellExecutionError: a cell raised anything else; nothing is written.
-        KeyboardInterrupt: after Ctrl-C, once the kernel is shut down; nothing is written.
+    If `execute` raises an error, nothing is written.
     """
     print(f"{notebook.stem} started", flush=True)
     start = time.monotonic()
@@ -66,15 +61,18 @@ def execute(notebook: Path) -> nbformat.NotebookNode:
     """A notebook with the outputs of a run in its own folder, in a kernel of this interpreter.
 
     Raises:
-        As `run`, if a cell fails.
+        RetrievalError: a cell raised one, or the kernel died.
+        NoCategoriesError: the notebook needs categories, and there are none.
+        CellExecutionError: a cell raised anything else.
+        KeyboardInterrupt: after Ctrl-C, once the kernel is shut down.
     """
-    # Without folders to search, "python3" can only be this interpreter, not one registered elsewhere.
+    # Without folders to search, "python3" is this interpreter, not one registered elsewhere.
     kernel = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
     client = _Client(nbformat.read(notebook, 4), kernel, coalesce_streams=True, record_timing=False)
-    # The kernel's own log is of no use; what cells print comes through messages.
+    # What cells print comes through messages. The kernel's own log and stderr are of no use: now and then
+    # libzmq reports a race there while it shuts down.
     client.extra_arguments = ["--log-level=CRITICAL"]
     try:
-        # The kernel's own stderr is closed: now and then libzmq reports a race there while it shuts down.
         client.execute(cwd=str(notebook.parent), stderr=DEVNULL, cleanup_kc=True)
     except CellExecutionError as error:
         if error.ename == NoCategoriesError.__name__:
@@ -99,10 +97,7 @@ def execute(notebook: Path) -> nbformat.NotebookNode:
 
 
 def to_page(executed: nbformat.NotebookNode, title: str) -> str:
-    """An executed notebook as HTML in which no name of a file or folder is taken for code.
-
-    Its links to other notebooks are to their pages.
-    """
+    """An executed notebook as HTML, linked to the other pages; no name of a file is taken for code in it."""
     exporter = HTMLExporter(sanitize_html=True)
     # nbconvert's own filter knows no headings, paragraphs nor heads of tables, and would show their tags.
     exporter.register_filter("clean_html", _clean)
@@ -123,12 +118,11 @@ def main(notebooks: list[str]) -> int:
     try:
         artifacts = read_settings().artifacts
         with locked(artifacts, "run", "starting"):
-            for notebook in map(Path, notebooks):
+            for notebook in (Path(name).resolve() for name in notebooks):
                 note(artifacts, "run", f"running {notebook.stem}")
-                # What lies in notebooks/more/ goes to a folder of that name.
-                below = "more" if notebook.resolve().parent.name == "more" else ""
+                below = "more" if notebook.parent.name == "more" else ""
                 try:
-                    run(notebook.resolve(), artifacts / "notebooks" / below)
+                    run(notebook, artifacts / "notebooks" / below)
                 except NoCategoriesError as error:
                     print(error)
     except (RetrievalError, CellExecutionError) as error:

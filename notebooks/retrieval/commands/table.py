@@ -5,30 +5,22 @@ from __future__ import annotations
 from retrieval.artifacts.store import Store, open_store
 from retrieval.data.dataset import need_categories
 from retrieval.errors import RetrievalError, run
-from retrieval.evaluation.results import (
-    Result,
-    caption,
-    load_reported,
-    read_results,
-    remarks,
-    rounded,
-    summary,
-)
+from retrieval.evaluation import results as evaluated
 from retrieval.settings import read_settings
 
 
-def show(store: Store) -> tuple[dict[str, Result], list[str]]:
+def show(store: Store) -> tuple[dict[str, evaluated.Result], list[str]]:
     """Prints the table and what is missing from it, and returns `read_results`.
 
     Raises:
         RetrievalError: there is no result at all; names the notebook to run.
     """
-    results, problems = read_results(store)
+    results, problems = evaluated.read_results(store)
     if not results:
         need_categories(store.load("dataset.json"))
         raise RetrievalError(problems[0])
-    table, lines = rounded(summary(results, load_reported())).to_string(), [*remarks(results), *problems]
-    print(table, "", caption(results), *lines, sep="\n")
+    table = evaluated.rounded(evaluated.summary(results, evaluated.load_reported())).to_string()
+    print(table, "", evaluated.caption(results), *evaluated.remarks(results), *problems, sep="\n")
     return results, problems
 
 

@@ -5,13 +5,16 @@ A section of a notebook that draws something gives its heading, its first pictur
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
 from collections.abc import Iterator
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
+from nbformat.v4 import new_markdown_cell
 from PIL import Image
 
 from retrieval.artifacts.store import begin
@@ -19,7 +22,7 @@ from retrieval.errors import RetrievalError, run
 from retrieval.files import remove, write_atomically
 from retrieval.settings import PROJECT
 
-WIDTH, QUALITY = 900, 80  # pixels of a picture at most; of its JPEG
+WIDTH = 900  # of a picture, at most
 HEAD = """# The six notebooks in pictures
 
 Made by `make tour` from a run on the synthetic sample, which stands in for photographs. Its figures say
@@ -28,13 +31,7 @@ nothing about photographs: those are in [results.md](results.md).
 
 
 class Section(NamedTuple):
-    """What the tour shows of a section of a notebook.
-
-    Attributes:
-        heading: without its `#`.
-        picture: the content of a PNG.
-        text: Markdown, the paragraph after the picture; "" if none follows.
-    """
+    """What the tour shows of a section of a notebook: its picture is the content of a PNG."""
 
     heading: str
     picture: bytes
@@ -44,26 +41,20 @@ class Section(NamedTuple):
 def sections(notebook: nbformat.NotebookNode) -> Iterator[Section]:
     """The sections of an executed notebook that draw something, in order."""
     heading, shown = "", ""
-    for cell, following in zip(notebook.cells, [*notebook.cells[1:], None], strict=True):
+    for cell, following in pairwise([*notebook.cells, new_markdown_cell()]):
         if cell.cell_type == "markdown":
-            titles = [line for line in cell.source.splitlines() if line.startswith("#")]
-            heading = titles[-1].lstrip("# ") if titles else heading
+            heading = [heading, *re.findall("^#+ (.*)", cell.source, re.MULTILINE)][-1]
             continue
         pictures = [output.get("data", {}).get("image/png") for output in cell.outputs]
-        picture = next(filter(None, pictures), None)
-        if picture and heading != shown:
+        if any(pictures) and heading != shown:
             shown = heading
-            yield Section(heading, b64decode(picture), _first_paragraph(following))
+            is_prose = following.cell_type == "markdown" and not following.source.startswith("#")
+            text = following.source.split("\n\n")[0] if is_prose else ""
+            yield Section(heading, b64decode(next(filter(None, pictures))), text)
 
 
 def write_tour(executed: Path, docs: Path, steps: list[str]) -> None:
-    """Writes `tour.md` and the pictures in `tour/` to a folder.
-
-    Args:
-        executed: folder of the executed notebooks.
-        docs: the folder.
-        steps: names of the notebooks, in order.
-    """
+    """Writes `tour.md` and the pictures in `tour/` to `docs`, from a folder of executed notebooks."""
     text = [HEAD]
     remove(docs / "tour")
     (docs / "tour").mkdir(parents=True)
@@ -73,21 +64,11 @@ def write_tour(executed: Path, docs: Path, steps: list[str]) -> None:
         text.append(f"## [{title.lstrip('# ')}](../notebooks/{step}.ipynb)\n\n{question}\n")
         for number, section in enumerate(sections(notebook), 1):
             name = f"tour/{step[:2]}-{number}.jpg"
-            _save(section.picture, docs / name)
+            image = Image.open(BytesIO(section.picture)).convert("RGB")
+            image.thumbnail((WIDTH, 2 * WIDTH))
+            image.save(docs / name, quality=80, optimize=True)
             text.append(f"### {section.heading}\n\n![{section.heading}]({name})\n\n{section.text}\n")
     write_atomically(docs / "tour.md", lambda file: file.write_text("\n".join(text), "utf-8"))
-
-
-def _first_paragraph(cell: nbformat.NotebookNode | None) -> str:
-    if cell is None or cell.cell_type != "markdown" or cell.source.startswith("#"):
-        return ""
-    return cell.source.split("\n\n")[0]
-
-
-def _save(picture: bytes, path: Path) -> None:
-    image = Image.open(BytesIO(picture)).convert("RGB")
-    image.thumbnail((WIDTH, 2 * WIDTH))
-    image.save(path, "JPEG", quality=QUALITY, optimize=True)
 
 
 def main() -> None:

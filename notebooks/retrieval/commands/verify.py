@@ -1,4 +1,4 @@
-"""Holds every artifact against the manifest: `python -m retrieval.commands.verify`, or `make verify`."""
+"""Checks every artifact against the manifest: `python -m retrieval.commands.verify`, or `make verify`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ from retrieval.settings import read_settings
 def verify(folder: Path) -> dict[str, str]:
     """What is wrong with each artifact of a folder's manifest, by name; "" if nothing is.
 
-    Artifacts are held against the manifest and one another, whatever the present settings are.
-
-    Raises:
-        RetrievalError: the manifest is damaged.
+    Artifacts are checked against the manifest and one another, whatever the present settings are.
+    A damaged manifest is a `RetrievalError`.
     """
     store = Store(folder, {})
     return {name: _problem(store, name) for name in store.manifest()}

@@ -16,11 +16,9 @@ from retrieval.errors import NoCategoriesError, RetrievalError, shown
 from retrieval.settings import PROJECT
 
 REAL_CATEGORIES, REAL_IMAGES = 45, 13_751
-# `Source.sha256` of the real set.
 REAL_SHA256 = "4f8e872ba1c48b0f918a7f04ab3341010013056b90ce18c38b10dc3faf01436f"
 # With fewer images of a category, a 60/20/20 split leaves a part without any.
 LEAST_IMAGES = 5
-GET_HEIC = "`.venv/bin/python -m pip install pillow-heif`"
 GET_DATA = "run `make data` for the real set or `make DATA=folder` for one of your own"
 
 
@@ -30,10 +28,9 @@ class Source:
 
     Attributes:
         name: "synthetic sample", or the folder's name.
-        images: number of readable images.
-        categories: number of categories; 0 for a flat folder.
+        images: how many are readable.
+        categories: how many there are; 0 for a flat folder.
         sha256: hash of the lines "file sha256", sorted by file: the set's identity.
-        is_sample: whether `drawing.generate` drew it.
     """
 
     name: str
@@ -62,11 +59,7 @@ def describe(root: Path, sha256: Mapping[str, str]) -> Source:
 
 def fingerprint(root: Path, files: Sequence[str]) -> str:
     """SHA-256 over names, sizes and times: a cheap way to notice that a folder has changed."""
-    states = map(_status, map(root.joinpath, files))
-    return _digest(
-        (file, state and (state.st_size, state.st_mtime_ns))
-        for file, state in zip(files, states, strict=True)
-    )
+    return _digest((file, _size_and_time(root / file)) for file in files)
 
 
 def prepare(root: Path) -> None:
@@ -86,10 +79,7 @@ def category_of(file: str) -> str:
 
 
 def need_categories(data: Mapping[str, Any]) -> None:
-    """Stops a step that learns from categories, or measures by them, if there are none.
-
-    Args:
-        data: the content of `dataset.json`.
+    """Stops a step that learns from categories, or measures by them, if `dataset.json` says there are none.
 
     Raises:
         NoCategoriesError: there are fewer than 2 categories.
@@ -103,8 +93,7 @@ def need_categories(data: Mapping[str, Any]) -> None:
 def find_images(root: Path) -> list[str]:
     """Paths of the images in category folders, relative to `root`, with `/`, sorted.
 
-    If no category folder has any, the images in `root` itself: a flat folder without categories.
-
+    If no category folder has any, they are the images in `root` itself: a flat folder without categories.
     Hidden files and folders are left out. A category folder may be a link. Links to folders below
     it are not followed, because they may loop.
 
@@ -126,21 +115,14 @@ def find_images(root: Path) -> list[str]:
     if not files:
         others = "; ".join(left_out(root, files))
         raise RetrievalError(f"{root} holds no images{others and f' ({others})'}: {GET_DATA}")
-    for file in files:
-        if not _is_unicode(file):
-            raise RetrievalError(f"{shown(root / file)} has a name that is not UTF-8: rename it")
-    check_categories(root, files)
+    _check(root, files)
     return files
 
 
 def left_out(root: Path, files: Sequence[str]) -> list[str]:
     """The other files in a data folder, one line per suffix: how many, and why they are left out.
 
-    Hidden files and folders do not count.
-
-    Args:
-        root: the data folder.
-        files: the result of `find_images`.
+    Hidden files and folders do not count. `files` is the result of `find_images`.
     """
     everything = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
     visible = {path.as_posix() for path in everything if not any(part.startswith(".") for part in path.parts)}
@@ -148,12 +130,11 @@ def left_out(root: Path, files: Sequence[str]) -> list[str]:
     return [f"{count} x {kind or 'no suffix'}, {_reason(kind)}" for kind, count in sorted(kinds.items())]
 
 
-def check_categories(root: Path, files: Sequence[str]) -> None:
-    """Checks that each category has at least 5 images.
-
-    Raises:
-        RetrievalError: one has fewer.
-    """
+def _check(root: Path, files: Sequence[str]) -> None:
+    """Refuses names that are not UTF-8, and categories of fewer than 5 images."""
+    for file in files:
+        if any("\ud800" <= letter <= "\udfff" for letter in file):
+            raise RetrievalError(f"{shown(root / file)} has a name that is not UTF-8: rename it")
     for category, count in sorted(Counter(map(category_of, files)).items()):
         if count < LEAST_IMAGES:
             raise RetrievalError(
@@ -170,7 +151,10 @@ def _is_category(folder: Path, root: Path) -> bool:
 
 
 def _images_below(folder: Path, root: Path) -> Iterable[str]:
-    for parent, folders, names in os.walk(folder, onerror=_give_up):
+    def give_up(error: OSError) -> None:
+        raise error
+
+    for parent, folders, names in os.walk(folder, onerror=give_up):
         folders[:] = [name for name in folders if not name.startswith(".")]
         below = Path(parent).relative_to(root).as_posix()
         yield from (f"{below}/{name}" for name in names if _is_image(name))
@@ -184,27 +168,18 @@ def _reason(kind: str) -> str:
     """Why files with this suffix are left out."""
     if kind in SUFFIXES:
         return "in no category folder"
-    return f"to be read once you run {GET_HEIC}" if kind in HEIC_SUFFIXES else "not read"
+    if kind in HEIC_SUFFIXES:
+        return "to be read once you run `.venv/bin/python -m pip install pillow-heif`"
+    return "not read"
 
 
-def _give_up(error: OSError) -> None:
-    raise error
-
-
-def _status(path: Path) -> os.stat_result | None:
+def _size_and_time(path: Path) -> tuple[int, int] | None:
     """None if the file is missing or hidden by permissions: reading it will report that."""
     try:
-        return path.stat()
+        status = path.stat()
     except OSError:
         return None
-
-
-def _is_unicode(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return status.st_size, status.st_mtime_ns
 
 
 def _digest(lines: Iterable[tuple[str, object]]) -> str:

@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 from PIL.Image import Transpose
 
 from retrieval.errors import RetrievalError, shown
@@ -25,8 +25,7 @@ with suppress(ImportError):
 
     pillow_heif.register_heif_opener()
     FORMATS, SUFFIXES = (*FORMATS, "HEIF"), (*SUFFIXES, *HEIC_SUFFIXES)
-# The EXIF tag that says how the camera was held, and what turns the picture upright.
-ORIENTATION = 0x0112
+# What turns a picture upright, by its EXIF orientation.
 TURNS: dict[object, Transpose] = {
     **{2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM},
     **{5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90},
@@ -36,12 +35,11 @@ SHORTER_SIDE = 1024
 
 # The limits. A file may have this many bytes.
 FILE_BYTES = 256 * 2**20
-# Decoding may take this many bytes (the process has 1 GiB), and takes this many per pixel: WebP's
-# decoder keeps four copies at 4 bytes each.
+# Decoding may take this many bytes, and takes this many per pixel: WebP keeps four copies at 4 bytes each.
 MEMORY = 900_000_000
 PIXEL_BYTES = 16
-# A table of numbers in a TIFF may have this many entries, because Pillow makes an object of each.
-# Tables of these types stay bytes and may be longer.
+# A table of numbers in a TIFF may have this many entries, because Pillow makes an object of each entry,
+# except in tables of these types.
 TABLE_ENTRIES, BYTE_TYPES = 300_000, (1, 2, 6, 7)
 # The scans of a progressive JPEG, usually about ten, may add up to this many pixels: seconds of work.
 SCANNED_PIXELS = 4_000_000_000
@@ -57,11 +55,9 @@ def open_image(source: Path | bytes) -> Image.Image:
 
     The picture is turned as its EXIF data says. Of an animation or a file of several pages it is the
     first. Transparency is laid over white. Greyscale of more than 8 bits is scaled to 8. The content
-    decides the format, not the suffix.
-
-    A JPEG whose shorter side has 2048 pixels or more is decoded at a half, quarter or eighth of its
-    size, which leaves that side at least 1024 pixels: photographs of 200 megapixels can be used.
-    Other formats can have up to about 50 megapixels. Decoding takes less than 1 GiB of memory.
+    decides the format, not the suffix. A JPEG whose shorter side has 2048 pixels or more is decoded at a
+    half, quarter or eighth of its size, which leaves that side at least 1024 pixels: 200 megapixels can
+    be used. Other formats can have about 50. Decoding takes less than 1 GiB of memory.
 
     Raises:
         RetrievalError: the file is missing, not a regular file, damaged, truncated, not an image in
@@ -100,7 +96,7 @@ def _upright(image: Image.Image) -> Image.Image:
     """
     turn = None
     with suppress(Exception):  # unreadable EXIF data fails in many ways, and then says nothing
-        turn = TURNS.get(image.getexif().get(ORIENTATION))
+        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
     return image if turn is None else image.transpose(turn)
 
 
@@ -144,9 +140,8 @@ def _check_tables(content: bytes) -> None:
     if order is None or version not in (b"*", b"+"):
         return
     # TIFF 6.0 and BigTIFF: where the first directory is, its length, and an entry's tag, type and count.
-    at, pointer, length, entry, size = (
-        (4, "I", "H", "HHI", 12) if version == b"*" else (8, "Q", "Q", "HHQ", 20)
-    )
+    layouts = {b"*": (4, "I", "H", "HHI", 12), b"+": (8, "Q", "Q", "HHQ", 20)}
+    at, pointer, length, entry, size = layouts[version]
     with suppress(struct.error):  # Pillow reports what is cut off
         (start,) = struct.unpack_from(order + pointer, content, at)
         (entries,) = struct.unpack_from(order + length, content, start)

@@ -22,18 +22,29 @@ def download(target: Path) -> None:
     """
     if not target.exists():
         _copy(_category_root(_fetch()), target)
-    _check(target)
+    files = find_images(target)
+    found = len(set(map(category_of, files))), len(files)
+    if found != (REAL_CATEGORIES, REAL_IMAGES):
+        raise RetrievalError(
+            f"{target} has {found[1]} images of {found[0]} categories, "
+            f"not {REAL_IMAGES} of {REAL_CATEGORIES}: delete it and run `make data` again"
+        )
+    if not describe(target, {file: sha256(target / file) for file in files}).comparable:
+        raise RetrievalError(
+            f"{target} does not hold the files that the figures were measured on (its SHA-256 differs): "
+            "delete it and run `make data` again, or use it as it is with `make DATA=data/mammals`"
+        )
 
 
 def _fetch() -> Path:
     try:
         import kagglehub
+
+        return Path(kagglehub.dataset_download(SLUG))
     except ImportError:
         raise RetrievalError(
             "kagglehub is not installed: run `pip install kagglehub`, then `make data`"
         ) from None
-    try:
-        return Path(kagglehub.dataset_download(SLUG))
     except Exception as error:  # network, server and disk fail in many ways
         raise RetrievalError(
             f"{SLUG} could not be downloaded from Kaggle ({type(error).__name__}): check the network and "
@@ -63,18 +74,3 @@ def _copy(source: Path, target: Path) -> None:
         raise RetrievalError(
             f"{target} could not be written ({error}): free some space, then `make data`"
         ) from None
-
-
-def _check(target: Path) -> None:
-    files = find_images(target)
-    found = len(set(map(category_of, files))), len(files)
-    if found != (REAL_CATEGORIES, REAL_IMAGES):
-        raise RetrievalError(
-            f"{target} has {found[1]} images of {found[0]} categories, "
-            f"not {REAL_IMAGES} of {REAL_CATEGORIES}: delete it and run `make data` again"
-        )
-    if not describe(target, {file: sha256(target / file) for file in files}).comparable:
-        raise RetrievalError(
-            f"{target} does not hold the files that the figures were measured on (its SHA-256 differs): "
-            "delete it and run `make data` again, or use it as it is with `make DATA=data/mammals`"
-        )

@@ -51,10 +51,8 @@ def duplicate_pairs(inspection: Inspection) -> pd.DataFrame:
 def near_misses(inspection: Inspection) -> pd.DataFrame:
     """Pairs just beyond the threshold, 21 to 60 bits apart, nearest first.
 
-    A person can see in them which duplicates the threshold misses.
-
-    Returns:
-        Columns file, other_file and distance, as in `duplicate_pairs`.
+    A person can see in them which duplicates the threshold misses. The columns are file, other_file
+    and distance, as in `duplicate_pairs`.
     """
     found = [
         (inspection.files[i], inspection.files[j], float(distance))
@@ -67,18 +65,16 @@ def near_misses(inspection: Inspection) -> pd.DataFrame:
 def mirrored_hash(dhash: np.ndarray) -> np.ndarray:
     """The difference hashes, bool `[n, 256]`, of the same images mirrored left to right.
 
-    Mirroring reverses each row of pixels, so every comparison of neighbours is reversed and negated.
-    Only equal neighbours make a difference.
+    Mirroring reverses and negates every comparison of neighbours. Only equal neighbours make a difference.
     """
     return ~dhash.reshape(-1, HASH_SIZE, HASH_SIZE)[:, :, ::-1].reshape(dhash.shape)
 
 
 def duplicate_groups(files: Sequence[str], pairs: pd.DataFrame) -> np.ndarray:
     """The group of every file, int `[n]`: equal for files that a chain of duplicates connects."""
-    row_of = {file: row for row, file in enumerate(files)}
-    duplicates = _duplicates(pairs)
-    rows, columns = duplicates["file"].map(row_of), duplicates["other_file"].map(row_of)
-    edges = coo_array((np.ones(len(rows)), (rows.astype(int), columns.astype(int))), shape=(len(files),) * 2)
+    rows, duplicates = pd.Index(files), _duplicates(pairs)
+    ends = [rows.get_indexer(pd.Index(duplicates[column])) for column in ("file", "other_file")]
+    edges = coo_array((np.ones(len(duplicates)), ends), shape=(len(files),) * 2)
     return connected_components(edges, directed=False)[1]
 
 
@@ -95,9 +91,8 @@ def leaks(
     pairs: pd.DataFrame, files: Sequence[str], parts: np.ndarray, *, between: Sequence[str] = PARTS
 ) -> int:
     """How many duplicate pairs, exact or near, lie in two different parts out of `between`."""
-    duplicates = audit(_duplicates(pairs), files, parts)
-    apart = duplicates["part"] != duplicates["other_part"]
-    return int((apart & duplicates["part"].isin(between) & duplicates["other_part"].isin(between)).sum())
+    ends = audit(_duplicates(pairs), files, parts)[["part", "other_part"]]
+    return int((ends.isin(between).all(axis=1) & (ends.nunique(axis=1) > 1)).sum())
 
 
 def _duplicates(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -113,7 +108,7 @@ def _exact_pairs(sha256: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 def _near_pairs(dhash: np.ndarray, most: int) -> Iterator[tuple[int, int, int]]:
-    """Rows i < j of hashes `[n, bits]` that are at most `most` bits apart, mirrored or not, and the distance.
+    """Rows i < j of hashes `[n, bits]` at most `most` bits apart, mirrored or not, and their distance.
 
     With bits as +1 and -1, the scalar product of two hashes is the number of equal bits minus the
     number of different bits, so distance = (bits - product) / 2.

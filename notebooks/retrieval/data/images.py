@@ -16,11 +16,10 @@ from retrieval.progress import bar
 
 
 def load_image(source: Path | bytes, size: int, *, resample: int = Image.Resampling.NEAREST) -> np.ndarray:
-    """An image file, or what was in one, as uint8 `[size, size, 3]`, its aspect ratio given up.
+    """An image file, or its bytes, as uint8 `[size, size, 3]`, whatever its aspect ratio.
 
-    The default resampling is that of `keras.utils.load_img`, which the original work used. An image
-    of several times `size` is first reduced by averaging: picking single pixels out of it would
-    turn texture into noise.
+    The default resampling is the one of `keras.utils.load_img`, which the original work used. A much
+    larger image is first reduced by averaging: picking single pixels would turn texture into noise.
 
     Raises:
         RetrievalError: the file is not a readable image.
@@ -32,7 +31,7 @@ def load_image(source: Path | bytes, size: int, *, resample: int = Image.Resampl
 
 
 def load_images(root: Path, files: Sequence[str], size: int) -> np.ndarray:
-    """All images, smoothly resized, as uint8 `[n_images, size, size, 3]`, for training."""
+    """All images, with bilinear resizing, as uint8 `[n_images, size, size, 3]`, for training."""
     images = np.empty((len(files), size, size, 3), np.uint8)
     load = partial(load_image, size=size, resample=Image.Resampling.BILINEAR)
     with ThreadPoolExecutor() as pool:
@@ -43,7 +42,7 @@ def load_images(root: Path, files: Sequence[str], size: int) -> np.ndarray:
 
 
 def encoded(image: Image.Image, kind: str, **options: int) -> bytes:
-    """An image as the content of a file of a kind and with the options that Pillow's `save` knows."""
+    """An image as the content of a file; kinds and options are those of Pillow's `save`."""
     buffer = BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import imagehash
 import numpy as np
@@ -51,12 +51,8 @@ class Inspection:
         return dict(zip(self.files, self.sha256, strict=True))
 
 
-class _Look(NamedTuple):
-    sha256: str
-    dhash: np.ndarray
-    width: int
-    height: int
-    mode: str
+# The same of one file: its SHA-256, difference hash, width, height and mode.
+_Look = tuple[str, np.ndarray, int, int, str]
 
 
 def inspect(root: Path, files: Sequence[str]) -> Inspection:
@@ -71,26 +67,17 @@ def inspect(root: Path, files: Sequence[str]) -> Inspection:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         looks = pool.map(_look, map(root.joinpath, files))
         seen = dict(zip(files, bar(looks, total=len(files), unit="image", desc="inspecting"), strict=True))
-    readable = {file: look for file, look in seen.items() if isinstance(look, _Look)}
+    readable = {file: look for file, look in seen.items() if not isinstance(look, str)}
     unreadable = {file: look for file, look in seen.items() if isinstance(look, str)}
     _check_readable(readable, unreadable)
-    found = readable.values()
-    return Inspection(
-        files=list(readable),
-        sha256=[look.sha256 for look in found],
-        dhash=np.stack([look.dhash for look in found]),
-        width=np.array([look.width for look in found]),
-        height=np.array([look.height for look in found]),
-        mode=np.array([look.mode for look in found]),
-        unreadable=unreadable,
-    )
+    sha256, *arrays = zip(*readable.values(), strict=True)
+    dhash, width, height, mode = map(np.array, arrays)
+    return Inspection(list(readable), list(sha256), dhash, width, height, mode, unreadable)
 
 
 def to_json(inspection: Inspection) -> dict[str, Any]:
     """An inspection as JSON types, the hashes in hexadecimal."""
-    arrays = {
-        name: value.tolist() for name, value in vars(inspection).items() if isinstance(value, np.ndarray)
-    }
+    arrays = {name: getattr(inspection, name).tolist() for name in ("width", "height", "mode")}
     hashes = [row.tobytes().hex() for row in np.packbits(inspection.dhash, axis=1)]
     return vars(inspection) | arrays | {"dhash": hashes}
 
@@ -110,10 +97,10 @@ def _look(path: Path) -> _Look | str:
         return str(error)
     dhash = imagehash.dhash(image, hash_size=HASH_SIZE).hash.ravel()
     mode = Image.open(BytesIO(content)).mode
-    return _Look(hashlib.sha256(content).hexdigest(), dhash, *image.size, mode)
+    return hashlib.sha256(content).hexdigest(), dhash, *image.size, mode
 
 
-def _check_readable(readable: dict[str, _Look], unreadable: dict[str, str]) -> None:
+def _check_readable(readable: Iterable[str], unreadable: dict[str, str]) -> None:
     counts = Counter(map(category_of, readable))
     for file, reason in unreadable.items():
         category = category_of(file)

@@ -33,9 +33,5 @@ class Part:
         return replace(self, features=features)
 
     def take(self, rows: np.ndarray) -> Part:
-        """Some of the images.
-
-        Args:
-            rows: positions, or booleans `[n]`.
-        """
+        """Some of the images; `rows` are positions, or booleans `[n]`."""
         return Part(self.features[rows], self.categories[rows], self.files[rows], self.groups[rows])

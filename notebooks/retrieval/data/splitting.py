@@ -15,7 +15,7 @@ HELD_OUT = 0.2  # the share of val, and of test
 
 
 def split(categories: np.ndarray, groups: np.ndarray | None, *, seed: int) -> np.ndarray:
-    """The part of every image: train, val or test, 60/20/20 inside every category.
+    """The part of every image, `[n]`: "train", "val" or "test", 60/20/20 inside every category.
 
     Of n images of a category, round(0.2 n) but at least 1 go to val, and as many to test. Duplicate
     groups are assigned first, at random, in proportion to the free places of each part. Single
@@ -24,12 +24,8 @@ def split(categories: np.ndarray, groups: np.ndarray | None, *, seed: int) -> np
 
     Args:
         categories: of every image, `[n]`, at least 5 of each.
-        groups: integers `[n]`; images of one group, duplicates, stay in one part. None ignores
-            duplicates.
+        groups: integers `[n]`; images of one group stay in one part. None ignores duplicates.
         seed: decides the split, together with the order of the images.
-
-    Returns:
-        "train", "val" or "test" for every image, `[n]`.
 
     Raises:
         RetrievalError: no split keeps the groups and gives every part an image of every category.
@@ -37,10 +33,11 @@ def split(categories: np.ndarray, groups: np.ndarray | None, *, seed: int) -> np
     >>> split(np.array(["seal"] * 5 + ["walrus"] * 5), None, seed=0).tolist().count("train")
     6
     """
+    groups = np.arange(len(categories)) if groups is None else groups
     names, codes = np.unique(categories, return_inverse=True)
     parts = _deal(codes, groups, np.random.default_rng(seed))
     counts = np.bincount(3 * codes + parts, minlength=3 * len(names)).reshape(-1, 3)
-    if groups is None or counts.all():
+    if counts.all():
         return np.array(PARTS)[parts]
     if (mended := _mend(parts, codes, groups)) is None:
         # Of the categories that a part lacks, name the one with the fewest groups.
@@ -65,7 +62,7 @@ def index_maps(files: Sequence[str], parts: np.ndarray, groups: np.ndarray) -> d
     }
 
 
-def _deal(codes: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
+def _deal(codes: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A part 0, 1 or 2 for every image: first the groups, the largest first, then single images."""
     counts = np.bincount(codes)
     held_out = np.maximum(1, np.round(HELD_OUT * counts)).astype(int)
@@ -82,53 +79,39 @@ def _deal(codes: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator
     return parts
 
 
-def _several(groups: np.ndarray | None, rng: np.random.Generator) -> list[np.ndarray]:
+def _several(groups: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
     """The rows of every group of several images, the largest first, equal ones in random order."""
-    if groups is None:
-        return []
-    order = np.argsort(groups, kind="stable")
-    members = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
-    several = [rows for rows in members if len(rows) > 1]
-    return sorted((several[i] for i in rng.permutation(len(several))), key=len, reverse=True)
+    numbers, sizes = np.unique(groups, return_counts=True)
+    several = [np.flatnonzero(groups == number) for number in rng.permutation(numbers[sizes > 1])]
+    return sorted(several, key=len, reverse=True)
 
 
 def _draw_part(room: np.ndarray, targets: np.ndarray, codes: np.ndarray, rng: np.random.Generator) -> int:
     """A part for images of the given categories, drawn in proportion to the room that it has left.
 
-    If all of them fit nowhere: the part that is still empty for most of them, then the roomiest.
+    If they fit nowhere, it is the part that has filled the smallest share of its room.
     """
     needed = np.bincount(codes, minlength=len(room))
-    left = room[needed > 0].sum(axis=0)
     fits = (room >= needed[:, None]).all(axis=0)
-    if fits.any():
-        return int(rng.choice(3, p=left * fits / (left * fits).sum()))
-    empty = (room == targets)[needed > 0].sum(axis=0)
-    return int(np.lexsort((left, empty))[-1])
+    if not fits.any():
+        return int((room / targets)[needed > 0].sum(axis=0).argmax())
+    left = room[needed > 0].sum(axis=0) * fits
+    return int(rng.choice(3, p=left / left.sum()))
 
 
 def _mend(parts: np.ndarray, codes: np.ndarray, groups: np.ndarray) -> np.ndarray | None:
     """As `parts`, with the fewest images moved that give every part one of each category; or None.
 
-    An integer program, x[group, part] in {0, 1}: it finds a solution if there is one. Only groups that
-    tie categories together may move, and the three smallest of each category, enough for its parts.
+    An integer program, x[group, part] in {0, 1}: it finds a solution if there is one.
     """
-    from scipy.optimize import Bounds, LinearConstraint, milp
+    from scipy.optimize import LinearConstraint, milp
     from scipy.sparse import csr_array, eye_array, kron
 
     _, first, group_of, sizes = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
     code, group = np.unique(np.stack([codes, group_of]), axis=1)
-    tied = np.bincount(group) > 1
-    own_first = group[np.lexsort((sizes[group], tied[group], code))]
-    movable = tied.copy()
-    movable[own_first[np.arange(len(code)) - np.searchsorted(code, code) < 3]] = True
-    here = parts[first][:, None] == np.arange(3)
     holds = csr_array((np.ones(len(group)), (code, group)))
+    cost = np.ravel(sizes[:, None] * (parts[first][:, None] != np.arange(3)))
     one_part = LinearConstraint(kron(eye_array(len(sizes)), np.ones((1, 3))), 1, 1)
     none_empty = LinearConstraint(kron(holds, eye_array(3)), 1)
-    found = milp(
-        (sizes[:, None] * ~here).ravel(),
-        integrality=np.ones(here.size),
-        bounds=Bounds((here & ~movable[:, None]).ravel(), 1),
-        constraints=[one_part, none_empty],
-    )
+    found = milp(cost, integrality=np.ones(len(cost)), constraints=[one_part, none_empty])
     return None if found.x is None else found.x.reshape(-1, 3).argmax(axis=1)[group_of]

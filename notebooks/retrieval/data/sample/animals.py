@@ -89,10 +89,8 @@ def lagomorph(rng: np.random.Generator, *, ears: float) -> Animal:
         animal.append((ellipse(x, y, 0.05, ears * 0.75, lean), (235, 170, 165)))
     animal += [(ellipse(-0.2, 0.3, 0.52, belly), fur), (ellipse(-0.36, 0.45, 0.3, 0.28), shade(fur, 0.88))]
     animal += [(ellipse(x, 0.72, 0.2, 0.09), shade(fur, 0.8)) for x in (-0.35, 0.22)]
-    animal += [
-        (ellipse(0.4, -0.25 + nod, 0.32, 0.28, 0.2), fur),
-        (ellipse(0.55, -0.12 + nod, 0.16, 0.12), CREAM),
-    ]
+    animal.append((ellipse(0.4, -0.25 + nod, 0.32, 0.28, 0.2), fur))
+    animal.append((ellipse(0.55, -0.12 + nod, 0.16, 0.12), CREAM))
     animal += [(ellipse(0.69, -0.17 + nod, 0.04, 0.035), BLACK), *_eye(0.46, -0.32 + nod, 0.07)]
     return [(outline * 0.85 + (0, 0.25), colour) for outline, colour in animal]
 
@@ -100,14 +98,13 @@ def lagomorph(rng: np.random.Generator, *, ears: float) -> Animal:
 def butterfly(rng: np.random.Generator) -> Animal:
     upper, lower = any_colour(rng), any_colour(rng)
     spread, animal = rng.uniform(0.65, 1.0), []
+    bend = np.linspace(0, 1, 8)
     for side in (-1, 1):
-        animal.append((ellipse(side * 0.36 * spread, 0.38, 0.32 * spread, 0.4, -side * 0.5), lower))
-        animal.append((ellipse(side * 0.5 * spread, -0.28, 0.42 * spread, 0.5, side * 0.7), upper))
-        animal.append(
-            (ellipse(side * 0.58 * spread, -0.35, 0.2 * spread, 0.24, side * 0.7), shade(upper, 1.35))
-        )
-        animal.append((ellipse(side * 0.4 * spread, 0.45, 0.12 * spread, 0.15), shade(lower, 0.6)))
-        bend = np.linspace(0, 1, 8)
+        x = side * spread
+        animal.append((ellipse(0.36 * x, 0.38, 0.32 * spread, 0.4, -side * 0.5), lower))
+        animal.append((ellipse(0.5 * x, -0.28, 0.42 * spread, 0.5, side * 0.7), upper))
+        animal.append((ellipse(0.58 * x, -0.35, 0.2 * spread, 0.24, side * 0.7), shade(upper, 1.35)))
+        animal.append((ellipse(0.4 * x, 0.45, 0.12 * spread, 0.15), shade(lower, 0.6)))
         animal.append((stroke(side * 0.25 * bend**2, -0.45 - 0.45 * bend, 0.03), BLACK))
     return [*animal, (ellipse(0, 0.05, 0.09, 0.5), BLACK), (ellipse(0, -0.48, 0.1, 0.1), shade(BLACK, 2))]
 
@@ -129,22 +126,18 @@ def snail(rng: np.random.Generator) -> Animal:
 
 def owl(rng: np.random.Generator) -> Animal:
     feather, look = earthy(rng), rng.uniform(-0.05, 0.05)
-    animal = [
-        (np.array([(s * 0.45, -0.55), (s * 0.5, -1), (s * 0.1, -0.75)]), shade(feather, 0.8)) for s in (-1, 1)
-    ]
+    ears = [np.array([(s * 0.45, -0.55), (s * 0.5, -1), (s * 0.1, -0.75)]) for s in (-1, 1)]
+    wings = [ellipse(s * 0.5, 0.2, 0.17, 0.5, s * rng.uniform(-0.4, 0.1)) for s in (-1, 1)]
+    animal = [(ear, shade(feather, 0.8)) for ear in ears]
     animal += [(ellipse(0, 0.1, 0.55, 0.8), feather), (ellipse(0, 0.35, 0.36, 0.48), CREAM)]
-    animal += [
-        (ellipse(s * 0.5, 0.2, 0.17, 0.5, s * rng.uniform(-0.4, 0.1)), shade(feather, 0.7)) for s in (-1, 1)
-    ]
+    animal += [(wing, shade(feather, 0.7)) for wing in wings]
     for y in (0.15, 0.35, 0.55):
         animal += [(ellipse(x, y, 0.05, 0.07), shade(feather, 0.85)) for x in (-0.2, 0, 0.2)]
     for side in (-1, 1):
-        animal += [
-            (ellipse(side * 0.24, -0.38, 0.26, 0.26), CREAM),
-            (ellipse(side * 0.24, -0.38, 0.17, 0.17), ORANGE),
-        ]
-        animal += [(ellipse(side * 0.24 + look, -0.38, 0.09, 0.09), BLACK)]
-        animal += [(ellipse(side * 0.2, 0.9, 0.13, 0.07), ORANGE)]
+        animal.append((ellipse(side * 0.24, -0.38, 0.26, 0.26), CREAM))
+        animal.append((ellipse(side * 0.24, -0.38, 0.17, 0.17), ORANGE))
+        animal.append((ellipse(side * 0.24 + look, -0.38, 0.09, 0.09), BLACK))
+        animal.append((ellipse(side * 0.2, 0.9, 0.13, 0.07), ORANGE))
     return [*animal, (np.array([(-0.08, -0.28), (0.08, -0.28), (0, -0.08)]), ORANGE)]
 
 
@@ -167,9 +160,8 @@ def octopus(rng: np.random.Generator) -> Animal:
     animal = []
     for x in rng.permutation(np.linspace(-0.9, 0.9, 8)):
         wave = 0.1 * np.sin(t * rng.uniform(4, 7) + rng.uniform(0, 6))
-        arm = stroke(
-            0.35 * x + (x - 0.35 * x) * t + wave, 0.1 + 0.85 * t * rng.uniform(0.8, 1), 0.2 - 0.15 * t
-        )
+        y = 0.1 + 0.85 * t * rng.uniform(0.8, 1)
+        arm = stroke(0.35 * x + (x - 0.35 * x) * t + wave, y, 0.2 - 0.15 * t)
         animal.append((arm, shade(skin, rng.uniform(0.75, 0.95))))
     animal += [(ellipse(0, -0.35, 0.45, 0.55), skin), (ellipse(-0.1, -0.55, 0.2, 0.2), shade(skin, 1.2))]
     return [*animal, *_eye(-0.17, -0.1, 0.11), *_eye(0.17, -0.1, 0.11)]
@@ -181,30 +173,21 @@ def snake(rng: np.random.Generator) -> Animal:
     y = rng.uniform(0.25, 0.5) * np.sin(t * rng.uniform(7, 11) + rng.uniform(0, 6)) * (1 - 0.3 * t)
     width = 0.06 + 0.18 * np.minimum(1, 2.5 * t)
     animal = [(stroke(x, y, width), skin)]
-    for start in range(6, 54, 8):
-        part = slice(start, start + 4)
+    for part in (slice(start, start + 4) for start in range(6, 54, 8)):
         animal.append((stroke(x[part], y[part], width[part]), bands))
     tongue = np.array([(0.85, y[-1]), (1.05, y[-1] - 0.06), (1.0, y[-1]), (1.05, y[-1] + 0.06)])
-    return [
-        *animal,
-        (tongue, (215, 50, 60)),
-        (ellipse(0.74, y[-1], 0.2, 0.15), skin),
-        *_eye(0.79, y[-1] - 0.06, 0.05),
-    ]
+    animal += [(tongue, (215, 50, 60)), (ellipse(0.74, y[-1], 0.2, 0.15), skin)]
+    return [*animal, *_eye(0.79, y[-1] - 0.06, 0.05)]
 
 
 def penguin(rng: np.random.Generator) -> Animal:
-    coat, flap = (
-        _hsv(rng.uniform(0.5, 0.75), rng.uniform(0.1, 0.5), rng.uniform(0.2, 0.4)),
-        rng.uniform(0.1, 0.8),
-    )
+    coat = _hsv(rng.uniform(0.5, 0.75), rng.uniform(0.1, 0.5), rng.uniform(0.2, 0.4))
+    flap = rng.uniform(0.1, 0.8)
     animal = [(ellipse(x, 0.92, 0.2, 0.08), ORANGE) for x in (-0.15, 0.2)]
     animal += [(ellipse(-0.45, 0.15, 0.12, 0.42, flap), coat), (ellipse(0, 0.2, 0.48, 0.72), coat)]
     animal += [(ellipse(0.1, 0.3, 0.34, 0.58), WHITE), (ellipse(0.05, -0.58, 0.34, 0.33), coat)]
-    animal += [
-        (ellipse(0.16, -0.5, 0.2, 0.18), WHITE),
-        (ellipse(0.42, 0.15, 0.11, 0.42, -flap), shade(coat, 1.3)),
-    ]
+    animal.append((ellipse(0.16, -0.5, 0.2, 0.18), WHITE))
+    animal.append((ellipse(0.42, 0.15, 0.11, 0.42, -flap), shade(coat, 1.3)))
     return [*animal, (np.array([(0.34, -0.6), (0.65, -0.5), (0.34, -0.43)]), ORANGE), *_eye(0.2, -0.62, 0.06)]
 
 

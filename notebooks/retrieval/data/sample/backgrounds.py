@@ -48,9 +48,8 @@ def desert(rng: np.random.Generator, size: int) -> Image.Image:
     sand = shade((225, 175, 110), rng.uniform(0.8, 1.1))
     for level in np.linspace(0.35, 0.95, rng.integers(3, 7)):
         dune = size * (level + 0.06 * np.sin(x / size * rng.uniform(2, 6) + rng.uniform(0, 6)))
-        draw.polygon(
-            [*zip(x, dune, strict=True), (size, size), (0, size)], fill=shade(sand, 1.15 - 0.35 * level)
-        )
+        colour = shade(sand, 1.15 - 0.35 * level)
+        draw.polygon([*zip(x, dune, strict=True), (size, size), (0, size)], fill=colour)
     return image
 
 
@@ -87,10 +86,8 @@ def bokeh(rng: np.random.Generator, size: int) -> Image.Image:
 def cloth(rng: np.random.Generator, size: int) -> Image.Image:
     warp, weft = np.array(any_colour(rng)), np.array(any_colour(rng))
     y, x = np.mgrid[:size, :size] / size
-    slope, threads = rng.uniform(-1, 1), rng.uniform(5, 25)
-    share = 0.5 + 0.3 * np.sin(2 * np.pi * threads * (x + slope * y)) * np.sin(
-        2 * np.pi * threads * (y - slope * x)
-    )
+    slope, turns = rng.uniform(-1, 1), 2 * np.pi * rng.uniform(5, 25)
+    share = 0.5 + 0.3 * np.sin(turns * (x + slope * y)) * np.sin(turns * (y - slope * x))
     return Image.fromarray((share[..., None] * warp + (1 - share[..., None]) * weft).astype(np.uint8))
 
 

@@ -8,12 +8,12 @@ and rabbit. Like the real set it has duplicates, one of them under two labels.
 from __future__ import annotations
 
 import shutil
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from retrieval.data.images import encoded
 from retrieval.data.sample.animals import ANIMALS, Animal, shade
 from retrieval.data.sample.backgrounds import SCENES
 from retrieval.errors import RetrievalError
@@ -91,16 +91,11 @@ def _develop(image: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def _draw_all(root: Path, seed: int, images_per_category: int) -> None:
-    with bar(total=len(ANIMALS) * images_per_category, unit="image", desc="drawing") as progress:
-        for code, category in enumerate(ANIMALS):
-            (root / category).mkdir(parents=True)
-            for number in range(1, images_per_category + 1):
-                rng = np.random.default_rng([seed, code, number])
-                image = photograph(category, rng)
-                _file(root, category, number).write_bytes(
-                    encoded(image, "JPEG", quality=int(rng.integers(80, 95)))
-                )
-                progress.update()
+    numbered = list(product(enumerate(ANIMALS), range(1, images_per_category + 1)))
+    for (code, category), number in bar(numbered, unit="image", desc="drawing"):
+        (root / category).mkdir(parents=True, exist_ok=True)
+        rng = np.random.default_rng([seed, code, number])
+        photograph(category, rng).save(_file(root, category, number), quality=int(rng.integers(80, 95)))
 
 
 def _duplicate(root: Path, last: int) -> None:
@@ -108,7 +103,7 @@ def _duplicate(root: Path, last: int) -> None:
         shutil.copyfile(_file(root, source, 1), _file(root, copy, last))
     for source, copy in NEAR_COPIES:
         with Image.open(_file(root, source, 1)) as image:
-            _file(root, copy, last).write_bytes(encoded(image, "JPEG", quality=85))
+            image.save(_file(root, copy, last), quality=85)
 
 
 def _file(root: Path, category: str, number: int) -> Path:
