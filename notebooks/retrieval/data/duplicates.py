@@ -19,7 +19,6 @@ from retrieval.progress import passing_bar
 # Of 256 bits. Recompressed or slightly cropped copies differ in fewer, different photographs in more.
 NEAR_DISTANCE = 20
 MISSED_DISTANCE = 60
-KINDS = ["exact", "near", "conflicting", "suspect", "unreadable"]
 COLUMNS = ["kind", "file", "other_file", "distance"]
 # Entries of one block of the distance matrix, 64 MB.
 BLOCK = 2**24

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from retrieval.data.parts import Part
 from retrieval.evaluation.metrics import Scores, evaluate
@@ -37,7 +37,7 @@ def query_table(scores: Scores, queries: Part) -> pd.DataFrame:
     return pd.DataFrame({"file": queries.files, "group": queries.groups, **precision, **others})
 
 
-def score_table(scores: Mapping[Hashable, Scores], name: str) -> pd.DataFrame:
+def score_table(scores: Mapping[Any, Scores], name: str) -> pd.DataFrame:
     """A row for each of several scores, with the columns P@3, mAP and ANMRR.
 
     Args:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -151,7 +152,7 @@ def against(tables: Mapping[str, Sequence[pd.DataFrame]], base: str, *, seed: in
     rows = {}
     for name in (name for name in tables if name not in (base, PLAIN)):
         compared = over_seeds(tables[name], tables[base], seed=seed)
-        row = {"against": base, **compared["value"].to_dict()}
+        row: dict[str, Any] = {"against": base, **compared["value"].to_dict()}
         for part, values in compared.drop(columns="value").items():
             row |= {f"{measure} {part}": value for measure, value in values.items()}
         rows[name] = row
