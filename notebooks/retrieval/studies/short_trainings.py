@@ -152,9 +152,9 @@ def against(tables: Mapping[str, Sequence[pd.DataFrame]], base: str, *, seed: in
     rows = {}
     for name in (name for name in tables if name not in (base, PLAIN)):
         compared = over_seeds(tables[name], tables[base], seed=seed)
-        row: dict[str, Any] = {"against": base, **compared["value"].to_dict()}
-        for part, values in compared.drop(columns="value").items():
-            row |= {f"{measure} {part}": value for measure, value in values.items()}
+        row: dict[str, Any] = {"against": base}
+        for measure, values in compared.iterrows():
+            row |= {f"{measure}{'' if key == 'value' else f' {key}'}": value for key, value in values.items()}
         rows[name] = row
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("step")
 
