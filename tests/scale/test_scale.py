@@ -91,11 +91,11 @@ def extracted(cluster, packed, load):
 
 def check(place, files, expected):
     """No row lost, none twice, each the very bits of one machine."""
-    rows, names, vectors = shards.load_features(place)
-    assert names == [file for file in files if file != BROKEN]
-    assert rows.tolist() == [row for row, file in enumerate(files) if file != BROKEN]
-    assert vectors.dtype == np.float32 and vectors.flags.c_contiguous
-    np.testing.assert_array_equal(vectors, expected)
+    table = shards.scan_features(place).to_table()
+    assert table["file"].to_pylist() == [file for file in files if file != BROKEN]
+    assert table["row"].to_pylist() == [row for row, file in enumerate(files) if file != BROKEN]
+    assert table.schema.field("features").type == pa.list_(pa.float32(), expected.shape[1])
+    np.testing.assert_array_equal(np.array(table["features"].to_pylist(), np.float32), expected)
 
 
 def test_packing_keeps_every_byte_and_goes_on_where_it_stopped(folder, files, tmp_path, monkeypatch):

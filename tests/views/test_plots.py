@@ -65,6 +65,20 @@ def test_names_that_are_alike_once_shortened_keep_their_own_place() -> None:
     assert {patch.get_x() for patch in figure.axes[0].patches} == {-0.4, 0.6}
 
 
+def test_the_verdict_on_a_gain_is_its_colour_and_seeds_that_disagree_a_hollow_dot() -> None:
+    verdicts = ["better", "worse", "no difference", "seeds disagree"]
+    columns = [f"{measure} {part}" for measure in ("P@3", "mAP") for part in ("difference", "low", "high")]
+    steps = pd.DataFrame(0.1, ["start", *verdicts], ["against", *columns])
+    for measure in ("P@3", "mAP"):
+        steps[f"{measure} verdict"] = ["", *verdicts]
+        steps.loc["start", f"{measure} difference"] = np.nan
+    for axis in plots.gains(steps, ["P@3", "mAP"], title="").axes:
+        dots = [line for line in axis.lines if line.get_marker() == "o"][::-1]
+        assert [dot.get_color() for dot in dots] == [style.RIGHT, style.WRONG, style.GREY, style.GREY]
+        hollow = [dot.get_markerfacecolor() != dot.get_color() for dot in dots]
+        assert hollow == [False, False, False, True]
+
+
 def test_names_are_no_formulas(tmp_path: Path) -> None:
     for name, figure in labelled(["$x", "a_$5_$6"], tmp_path).items():
         style.save(figure, tmp_path / f"{name}.png")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,8 +44,7 @@ SIZES = {
 BYTES = {"exact": 4, "KD-tree": 12}
 SHARE = 0.8  # of the machine's memory that an index may take
 PACKAGES = {"FAISS, flat": "faiss"}
-# What is measured, and the two contenders whose seconds are divided. `training_vs_plain_keras` is an epoch on
-# a plain `tf.data` pipeline, which decodes in every epoch, over an epoch of ours on pictures decoded once.
+# What is measured, and the two contenders whose seconds are divided.
 RATIOS = {
     "extraction_vs_predict": ("extraction", "model.predict", "this project"),
     "extraction_vs_limit": ("extraction", "inference alone", "this project"),
@@ -62,9 +62,7 @@ PANELS = {
 def run(sizes: Mapping[str, Sequence[int]], *, rounds: int) -> pd.DataFrame:
     """Measurements of every contender whose package is installed and whose index fits into memory.
 
-    Args:
-        sizes: in ascending order, by the keys of CONTENDERS.
-        rounds: how often each is measured.
+    Sizes are in ascending order, by the keys of CONTENDERS.
 
     Returns:
         A row per measurement: `round`, `measured`, `contender`, `size`, `seconds` (per query if there are
@@ -73,18 +71,14 @@ def run(sizes: Mapping[str, Sequence[int]], *, rounds: int) -> pd.DataFrame:
     Raises:
         RetrievalError: a contender failed.
     """
-    turns = [
-        (number, measured, contender, fitting(contender, sizes[measured]))
-        for number in range(rounds)
-        for measured in sizes
-        for contender in CONTENDERS[measured]
-        if _is_installed(contender)
-    ]
+    contenders = [(measured, name) for measured in sizes for name in CONTENDERS[measured]]
+    turns = [(number, *each) for number in range(rounds) for each in contenders if _is_installed(each[1])]
     rows = []
     with bar(turns, unit="turn") as progress:
-        for number, measured, contender, sizes_that_fit in progress:
+        for number, measured, contender in progress:
             progress.set_description(f"{measured}: {contender}")
-            rows += [{"round": number, **row} for row in apart(measured, contender, sizes_that_fit)]
+            found = apart(measured, contender, fitting(contender, sizes[measured]))
+            rows += [{"round": number, **row} for row in found]
     return pd.DataFrame(rows)
 
 
@@ -126,8 +120,8 @@ def measure(measured: str, contender: str, size: int) -> dict[str, Any]:
         start = perf_counter()
         found = work()
         seconds = perf_counter() - start
-    row = {"measured": measured, "contender": contender, "size": size}
-    row |= {"seconds": seconds if found is None else seconds / len(found), "memory": peak_memory()}
+    row = {"measured": measured, "contender": contender, "size": size, "memory": peak_memory()}
+    row["seconds"] = seconds if found is None else seconds / len(found)
     if measured == "search" and found is not None:
         index, queries = index_and_queries()
         distances = np.linalg.norm(index[found] - queries[:, np.newaxis], axis=2)
@@ -180,9 +174,12 @@ def _memory() -> int:
 
 def machine() -> dict[str, Any]:
     """Processor, cores, memory, system, and the versions of the libraries that are measured."""
+    processor = platform.processor()
+    with suppress(OSError, IndexError):
+        processor = re.findall("model name.*: (.*)", Path("/proc/cpuinfo").read_text("utf-8"))[0]
     packages = ("numpy", "scipy", "scikit-learn", "tensorflow", "ai-edge-litert")
     return {
-        "processor": _processor(),
+        "processor": processor,
         "cores": os.cpu_count(),
         "memory_mb": _memory() // 2**20,
         "system": platform.platform(),
@@ -191,28 +188,20 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _processor() -> str:
-    with suppress(OSError, StopIteration):
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-        return next(line for line in lines if line.startswith("model name")).partition(": ")[2]
-    return platform.processor()
-
-
 def figure(table: pd.DataFrame) -> Figure:
     """Seconds over size, a panel per PANELS, from what `summarise` gives."""
-    return plots.log_panels(
-        {
-            title: table.seconds[measured].unstack("contender", sort=False)[names].rename_axis(counted)
-            for title, (measured, counted, names) in PANELS.items()
-        },
-        ylabel="seconds",
-    )
+    panels = {
+        title: table.seconds[measured].unstack("contender", sort=False)[names].rename_axis(counted)
+        for title, (measured, counted, names) in PANELS.items()
+    }
+    return plots.log_panels(panels, ylabel="seconds")
 
 
 def as_json(table: pd.DataFrame) -> list[dict[str, Any]]:
     """What `summarise` gives, as `bench.json` has its `rows`."""
-    named = table.assign(what=[f"{row[0]}: {row[1]}" for row in table.index]).reset_index("size")
-    return json.loads(named.drop(columns="exponent").to_json(orient="records"))
+    rows = table.drop(columns="exponent").reset_index("size")
+    rows["what"] = [f"{measured}: {contender}" for measured, contender in rows.index]
+    return json.loads(rows.to_json(orient="records"))
 
 
 def exponents(table: pd.DataFrame) -> dict[str, float]:

@@ -69,11 +69,8 @@ def open_index(place: str | Path) -> Table:
 def add(table: Table, features: str | Path) -> None:
     """Adds rows, and replaces those of the same files: an interrupted addition can be repeated.
 
-    A search finds them at once, by comparing with each. `compact` puts them into the index.
-
-    Args:
-        table: as `open_index` gives it.
-        features: the place with the features of the new images.
+    A search finds them at once, by comparing with each. `compact` puts them into the index. `features` is the
+    place with the features of the new images.
     """
     delete(table, scan_features(features, ["file"]).to_table()["file"].to_pylist())
     table.add(scan_features(features).to_reader())
@@ -99,7 +96,6 @@ def nearest(
     Args:
         table: as `open_index` gives it.
         queries: features `[n_queries, dim]`.
-        k: neighbours per query.
         nprobes: how many partitions are searched: those with the nearest centres.
         refine_factor: the nearest by their codes, this many times k rows, are compared again exactly.
 

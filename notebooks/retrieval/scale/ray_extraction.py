@@ -10,7 +10,6 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import ray.data
 from PIL import Image
 
 import retrieval
+from retrieval.data.images import encoded
 from retrieval.errors import RetrievalError
 from retrieval.features.extraction import SIZE, Describe
 from retrieval.progress import bar
@@ -29,7 +29,6 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # Otherwise Ray prints for every actor that its encoder is in the object store.
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 
-
 BLOCKS = 10_000  # the most tasks that Ray is given
 OBJECT_STORE = 100_000_000  # bytes, on this machine: names of shards and an encoder need no more
 ENCODER = "_encoder"
@@ -38,12 +37,7 @@ TOLERANCE = 1e-4
 
 
 def extract(
-    packed: str | Path,
-    features: str | Path,
-    load: Callable[[], Describe],
-    *,
-    address: str | None = None,
-    workers: int | None = None,
+    packed: str | Path, features: str | Path, load: Callable[[], Describe], *, address: str | None = None
 ) -> None:
     """Features of all images in shards, in shards of the same names and rows (`shards.features_schema`).
 
@@ -53,10 +47,10 @@ def extract(
     Args:
         packed: the place of the images that `shards.pack` packed.
         features: the place for the features, all from one encoder.
-        load: called once per actor; gives what describes an image, such as `partial(to_features, model)`.
+        load: called once per actor, which has one processor; gives what describes an image, such as
+            `partial(to_features, model)`.
         address: of a running Ray cluster. By default it is the one that this process has joined, or else
             one that is started on this machine and stopped at the end.
-        workers: actors, each with one processor; by default as many as there are processors.
 
     Raises:
         RetrievalError: there are no shards or one is damaged, `features` holds another encoder's, no cluster
@@ -71,13 +65,13 @@ def extract(
     if not todo:
         return
     with _cluster(address), bar(total=len(todo), desc="extracting", unit="shard") as progress:
-        actors = min(workers or int(ray.cluster_resources()["CPU"]), len(todo))
-        pool = ray.data.ActorPoolStrategy(size=actors)
+        pool = ray.data.ActorPoolStrategy(size=min(int(ray.cluster_resources()["CPU"]), len(todo)))
         names = ray.data.from_items(todo, override_num_blocks=min(len(todo), BLOCKS))
         arguments = (packed, features, dim, ray.put(load))
-        for row in names.map_batches(
+        extracted = names.map_batches(
             _Extractor, fn_constructor_args=arguments, batch_size=1, num_cpus=1, compute=pool
-        ).iter_rows():
+        )
+        for row in extracted.iter_rows():
             if row["fault"]:
                 raise RetrievalError(row["fault"])
             progress.update()
@@ -115,24 +109,24 @@ class _Extractor:
 @contextmanager
 def _cluster(address: str | None) -> Iterator[None]:
     """Ray: the cluster that this process has joined, or one that ends with the block."""
-    joined = ray.is_initialized()
-    if not joined:
-        _join(address)
+    if ray.is_initialized():
+        yield
+        return
+    _join(address)
     try:
         yield
     finally:
-        if not joined:
-            ray.shutdown()
+        ray.shutdown()
 
 
 def _join(address: str | None) -> None:
     """Starts Ray without its log. Its machines are sent this package and need only the libraries."""
-    own: dict[str, Any] = {} if address else {"include_dashboard": False, "object_store_memory": OBJECT_STORE}
+    options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if not address:
+        options |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE}
     package = {"py_modules": [str(Path(retrieval.__file__).parent)]}
     try:
-        ray.init(
-            address or "local", runtime_env=package, logging_level=logging.ERROR, log_to_driver=False, **own
-        )
+        ray.init(address or "local", runtime_env=package, **options)
     except ConnectionError:
         raise RetrievalError(
             f"no Ray cluster answers at {address}: start one with `ray start --head`, or give no address"
@@ -144,8 +138,7 @@ def _join(address: str | None) -> None:
 def _check_encoder(features: str, describe: Describe) -> int:
     """How many dimensions an encoder has; refuses a place with the features of another encoder."""
     noise = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
-    Image.fromarray(noise).save(image := BytesIO(), "PNG")
-    expected = describe(image.getvalue())
+    expected = describe(encoded(Image.fromarray(noise), "PNG"))
     if not at(features)[0].get_file_info(f"{at(features)[1]}/{ENCODER}").is_file:
         column = pa.record_batch({"features": expected})
         write_shard(features, ENCODER, column.schema, [column])

@@ -38,7 +38,7 @@ def pack(root: Path, files: Iterable[str], place: str | Path, *, first: int = 0)
     Args:
         root: folder that `files` are relative to.
         files: the same in the same order if packing is repeated; not held in memory together.
-        place: of the shards.
+        place: a folder or a URL, for the shards.
         first: number of the first shard; for images that are added later, one that is free.
 
     Raises:
@@ -58,15 +58,8 @@ def features_schema(dim: int) -> pa.Schema:
     return pa.schema({"row": pa.int64(), "file": pa.string(), "features": vector, "fault": pa.string()})
 
 
-def load_features(place: str | Path) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """Numbers, int64 `[n]`, files and features, float32 `[n, dim]`, of the images that could be read."""
-    table = scan_features(place).to_table().combine_chunks()
-    vectors = table["features"].combine_chunks().flatten().to_numpy().reshape(len(table), -1)
-    return table["row"].to_numpy(), table["file"].to_pylist(), vectors
-
-
 def scan_features(place: str | Path, columns: Sequence[str] = ("row", "file", "features")) -> ds.Scanner:
-    """The images that could be read, in order, a batch at a time."""
+    """The images that could be read, in order, a batch at a time: number, file, features `[dim]`."""
     return _dataset(place).scanner(list(columns), filter=ds.field("fault").is_null())
 
 
@@ -138,9 +131,9 @@ def _dataset(place: str | Path) -> ds.Dataset:
 def _packed(root: Path, files: Sequence[str], first: int) -> Iterator[pa.RecordBatch]:
     for start in range(0, len(files), BATCH):
         names = files[start : start + BATCH]
+        rows = np.arange(len(names)) + first + start
         images = [_content(root / file) for file in names]
-        rows = range(first + start, first + start + len(names))
-        yield pa.record_batch([pa.array(rows), pa.array(names), pa.array(images)], schema=PACKED)
+        yield pa.record_batch([rows, names, images], schema=PACKED)
 
 
 def _content(path: Path) -> bytes:

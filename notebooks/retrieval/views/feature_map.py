@@ -20,7 +20,6 @@ def tsne(features: np.ndarray, *, seed: int) -> np.ndarray:
 
     Args:
         features: `[n, dim]`, at least two rows.
-        seed: of both steps.
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
@@ -37,7 +36,7 @@ def tsne(features: np.ndarray, *, seed: int) -> np.ndarray:
 
 
 def in_words(counts: pd.DataFrame, points: np.ndarray, categories: np.ndarray) -> list[dict[str, Any]]:
-    """A row for every category on the map, by name: what the map and the confusions show without a picture.
+    """What the map and the confusions show, without a picture: a row for every category, by name.
 
     Args:
         counts: as `metrics.confusion`.
@@ -45,9 +44,9 @@ def in_words(counts: pd.DataFrame, points: np.ndarray, categories: np.ndarray) -
         categories: of the points, `[m]`.
 
     Returns:
-        For every category: `category`; `right`, the share of its own images among those retrieved for its
-        queries, in [0, 1]; `instead`, the shares of the other categories retrieved most; `beside`, the two
-        categories whose centres are nearest.
+        In each row: `category`; `right`, the share of its own images among those retrieved for its queries,
+        in [0, 1]; `instead`, the shares of the other categories retrieved most; `beside`, the two categories
+        whose centres are nearest.
     """
     names = np.unique(categories)
     centres = np.array([np.median(points[categories == name], axis=0) for name in names])
@@ -55,13 +54,7 @@ def in_words(counts: pd.DataFrame, points: np.ndarray, categories: np.ndarray) -
     rows = []
     for name, others in zip(names, beside, strict=True):
         shares = counts.loc[name] / counts.loc[name].sum()
-        instead = shares[shares > 0].drop(name, errors="ignore").nlargest(COMMONEST)
-        rows.append(
-            {
-                "category": name,
-                "right": shares[name],
-                "instead": instead.to_dict(),
-                "beside": names[others].tolist(),
-            }
-        )
+        instead = shares[shares > 0].drop(name, errors="ignore").nlargest(COMMONEST).to_dict()
+        row = {"category": name, "right": shares[name], "instead": instead, "beside": names[others].tolist()}
+        rows.append(row)
     return rows

@@ -34,9 +34,9 @@ def image_grid(root: Path, files: Sequence[str], titles: Sequence[str], *, colum
     """Images side by side, each under its title; "None." without images.
 
     Args:
-        root: folder of the data set.
-        files: of the images, relative to `root`, `[n]`.
-        titles: of the images, `[n]`; long lines are shortened.
+        root: folder that `files` are relative to.
+        files: `[n]`.
+        titles: `[n]`; long lines are shortened.
         columns: images in a line.
 
     Raises:
@@ -44,10 +44,7 @@ def image_grid(root: Path, files: Sequence[str], titles: Sequence[str], *, colum
     """
     if not len(files):
         return _nothing()
-    rows = -(-len(files) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(1.45 * columns, 1.9 * rows), squeeze=False)
-    for axis in axes.flat:
-        axis.axis("off")
+    figure, axes = _grid(-(-len(files) // columns), columns)
     for axis, file, title in zip(axes.flat, files, titles, strict=False):
         axis.imshow(thumbnail(root / file))
         axis.set_title(shortened(title), fontsize=7)
@@ -58,9 +55,8 @@ def pair_grid(root: Path, pairs: pd.DataFrame, *, unit: str = "") -> Figure:
     """The images of pairs side by side, three pairs in a line; "None." without pairs.
 
     Args:
-        root: folder of the data set.
-        pairs: columns file, other_file and distance, a row per pair.
-        unit: of the distance, which is written above the second image.
+        root: folder that the files are relative to.
+        pairs: columns file, other_file and distance, which is written above the second image in `unit`.
 
     Raises:
         RetrievalError: an image cannot be read.
@@ -82,7 +78,7 @@ def query_grid(
     query has no category, its results have a grey frame, and their own category above the file's name.
 
     Args:
-        root: folder of the data set.
+        root: folder that the files are relative to.
         queries: file of every query, `[n]`; its folder is its category. A file of a flat folder and an
             absolute path have no category.
         results: files retrieved for every query, `[n][k]`.
@@ -94,16 +90,21 @@ def query_grid(
     if not len(queries):
         return _nothing()
     lines = -(-len(results[0]) // RESULTS_PER_LINE)
-    shape = len(queries) * lines, 1 + min(len(results[0]), RESULTS_PER_LINE)
-    figure, axes = plt.subplots(*shape, figsize=(1.65 * shape[1], 2.1 * shape[0]), squeeze=False)
-    for axis in axes.flat:
-        axis.axis("off")
+    figure, axes = _grid(len(queries) * lines, 1 + min(len(results[0]), RESULTS_PER_LINE))
     for row, (query, retrieved, lengths) in enumerate(zip(queries, results, distances, strict=True)):
         block = axes[row * lines : (row + 1) * lines]
         _framed(block[0, 0], root / query, f"query\n{Path(query).stem}", QUERY, "-")
         for axis, file, distance in zip(block[:, 1:].flat, retrieved, lengths, strict=False):
             _framed(axis, root / file, *_judged(query, file, distance))
     return finish(figure)
+
+
+def _grid(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
+    """A figure with places for images, `[rows, columns]`, without axes."""
+    figure, axes = plt.subplots(rows, columns, figsize=(1.6 * columns, 2.05 * rows), squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    return figure, axes
 
 
 def _framed(axis: Axes, path: Path, title: str, colour: str, style: str) -> None:
@@ -117,15 +118,16 @@ def _framed(axis: Axes, path: Path, title: str, colour: str, style: str) -> None
 
 def _judged(query: str, file: str, distance: float) -> tuple[str, str, str]:
     """Title, colour and line style of a result: they say whether it has the query's category."""
+    category, name = category_of(file), Path(file).stem
     if not category_of(query):
-        return f"{distance:.2f}  {category_of(file)}\n{Path(file).stem}", QUERY, "-"
-    if category_of(file) == category_of(query):
-        return f"✓ {distance:.2f}\n{Path(file).stem}", RIGHT, "-"
-    return f"✗ {distance:.2f}\n{Path(file).stem}", WRONG, "--"
+        return f"{distance:.2f}  {category}\n{name}", QUERY, "-"
+    if category == category_of(query):
+        return f"✓ {distance:.2f}\n{name}", RIGHT, "-"
+    return f"✗ {distance:.2f}\n{name}", WRONG, "--"
 
 
 def _nothing() -> Figure:
-    figure, axis = plt.subplots(figsize=(1.5, 0.5))
-    axis.axis("off")
-    axis.text(0.5, 0.5, "None.", ha="center", va="center")
+    figure, axes = _grid(1, 1)
+    figure.set_size_inches(1.5, 0.5)
+    axes[0, 0].text(0.5, 0.5, "None.", ha="center", va="center")
     return finish(figure)

@@ -44,13 +44,7 @@ INSTEAD = {
 
 @dataclass(frozen=True)
 class Collection:
-    """A gallery to search and queries to choose from.
-
-    Attributes:
-        root: folder of the data set.
-        gallery: the images that are searched.
-        queries: the images that one can search for.
-    """
+    """A gallery to search and queries to choose from, of the data set in the folder `root`."""
 
     root: Path
     gallery: Part
@@ -60,9 +54,7 @@ class Collection:
 class Judging(widgets.VBox):
     """A session of relevance feedback by clicking, its rounds side by side.
 
-    Args:
-        collection: its first query is searched for until another one is chosen.
-        shown: images in a round.
+    The first query is searched for until another one is chosen. A round shows `shown` images.
     """
 
     def __init__(self, collection: Collection, *, shown: int) -> None:
@@ -77,7 +69,7 @@ class Judging(widgets.VBox):
         super().__init__([bar, self.rounds])
         self.add_class("judging")
         self.query.observe(self._ask, "value")
-        self.next.on_click(self._next)
+        self.next.on_click(lambda _: self._search(self.sessions[-1]))
         self.undo.on_click(self._undo)
         self._ask()
 
@@ -89,10 +81,7 @@ class Judging(widgets.VBox):
         self.sessions: list[Session] = []
         (picture,) = self.columns[0].children[-1].children
         picture.description, picture.disabled = "query", True
-        self._go(self._search(()))
-
-    def _next(self, *_: object) -> None:
-        self._go(self._search(self.sessions[-1]))
+        self._search(())
 
     def _undo(self, *_: object) -> None:
         # A second click may be under way before the first has switched the button off.
@@ -103,9 +92,9 @@ class Judging(widgets.VBox):
     def _mark(self, position: int, *_: object) -> None:
         self._go(mark(self.sessions[-1], position))
 
-    def _search(self, session: Session) -> Session:
+    def _search(self, session: Session) -> None:
         query = self.collection.queries.features[self.query.value]
-        return search(session, self.collection.gallery.features, query, shown=self.shown)
+        self._go(search(session, self.collection.gallery.features, query, shown=self.shown))
 
     def _go(self, session: Session) -> None:
         self.sessions.append(session)
@@ -138,16 +127,12 @@ class Judging(widgets.VBox):
 def show(collection: Collection, *, shown: int = 10) -> None:
     """Shows a `Judging` if there is somebody to click; otherwise a sentence says how to open one.
 
-    Args:
-        collection: its first query is searched for until another one is chosen.
-        shown: images in a round, at most as many as the gallery has.
+    A round shows `shown` images, at most as many as the gallery has.
     """
     # With every cell, the front end says whether there is somebody to ask. Under nbconvert there is not.
-    if not get_ipython().get_parent()["content"]["allow_stdin"]:
-        display(INSTEAD, raw=True)
-    else:
-        # A page exported later shows the sentence.
-        display(Judging(collection, shown=shown)._repr_mimebundle_() | INSTEAD, raw=True)
+    clickable = get_ipython().get_parent()["content"]["allow_stdin"]
+    view = Judging(collection, shown=shown)._repr_mimebundle_() if clickable else {}
+    display(view | INSTEAD, raw=True)  # a page exported later shows the sentence
 
 
 def _column(heading: str, paths: Iterable[Path]) -> widgets.VBox:

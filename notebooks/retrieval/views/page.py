@@ -17,7 +17,7 @@ from jinja2 import Environment, StrictUndefined
 from PIL import Image
 
 from retrieval.artifacts.store import Store
-from retrieval.data.images import encoded, load_images
+from retrieval.data.images import encoded, load_image
 from retrieval.data.parts import Part
 from retrieval.evaluation import metrics, results
 from retrieval.search.neighbours import nearest
@@ -67,11 +67,7 @@ def render(methods: Results, problems: Sequence[str] = (), closeup: Mapping[str,
 def look_closely(store: Store, root: Path, methods: Results, *, seed: int) -> dict[str, Any]:
     """What `page.html` shows of the best method: its confusions, some queries, a map of its features.
 
-    Args:
-        store: holds the features of the best method and of MobileNetV2.
-        root: folder of the data set.
-        methods: the results of every method.
-        seed: of what is drawn at random.
+    Its queries stand beside those of MobileNetV2, if `methods` has it. `root` is the folder of the data set.
 
     Raises:
         RetrievalError: features or images are missing, damaged or stale.
@@ -87,13 +83,13 @@ def look_closely(store: Store, root: Path, methods: Results, *, seed: int) -> di
     retrieved = gallery.categories[found[best][1]]
     counts = metrics.confusion(queries.categories, retrieved[:, : results.K])
     worst = [row["category"] for row in methods[best]["worst_categories"]]
-    drawn = _draw(queries, retrieved, seed=seed)
+    drawn, title = _draw(queries, retrieved, seed=seed), results.title(best)
     return {
-        "method": results.title(best),
+        "method": title,
         "tied": [results.title(name) for name in tied],
         "confusion": metrics.confusion_shares(counts, worst),
-        "queries": _queries(root, gallery, queries, drawn, found),
-        **_features(root, queries, counts, title=results.title(best), seed=seed),
+        "queries": [_query(root, gallery, queries, row, found) for row in drawn],
+        **_features(root, queries, counts, title=title, seed=seed),
     }
 
 
@@ -110,39 +106,33 @@ def _best(methods: Results) -> tuple[str, list[str]]:
 
 
 def _draw(queries: Part, retrieved: np.ndarray, *, seed: int) -> np.ndarray:
-    """Rows of queries with most right neighbours, then of queries with fewest.
-
-    Args:
-        queries: `[n]` images.
-        retrieved: the categories of their neighbours, `[n, k]`.
-        seed: of the draw.
-    """
+    """Rows of queries with most right neighbours, then with fewest; `retrieved` has categories `[n, k]`."""
     hits, rng = (retrieved == queries.categories[:, np.newaxis]).sum(axis=1), np.random.default_rng(seed)
     pools = [np.flatnonzero(hits == count) for count in dict.fromkeys([hits.max(), hits.min()])]
     return np.concatenate([rng.choice(pool, min(QUERIES, len(pool)), replace=False) for pool in pools])
 
 
-def _queries(
-    root: Path, gallery: Part, queries: Part, rows: np.ndarray, found: Found
-) -> list[dict[str, Any]]:
-    """Some queries (rows), each with its picture and what every method found for it."""
-    shown = _pictures(root, queries.take(rows))
-    for name, (distances, positions) in found.items():
-        pictures = iter(_pictures(root, gallery.take(positions[rows].ravel())))
-        for query, row in zip(shown, rows, strict=True):
-            images = [next(pictures) | {"distance": distance} for distance in distances[row]]
-            query.setdefault("found", {})[results.title(name)] = images
-    return shown
+def _query(root: Path, gallery: Part, queries: Part, row: int, found: Found) -> dict[str, Any]:
+    """A query with its picture and what every method found for it."""
+    neighbours = {
+        results.title(name): [
+            _picture(root, gallery, position) | {"distance": distance}
+            for distance, position in zip(distances[row], positions[row], strict=True)
+        ]
+        for name, (distances, positions) in found.items()
+    }
+    return _picture(root, queries, row) | {"found": neighbours}
 
 
-def _pictures(root: Path, images: Part) -> list[dict[str, Any]]:
-    """File, category and picture of every image."""
-    pixels = load_images(root, images.files.tolist(), PICTURE)
-    contents = [encoded(Image.fromarray(image), "JPEG", quality=80) for image in pixels]
-    return [
-        {"file": file, "category": category, "image": _data_uri(content, "jpeg")}
-        for file, category, content in zip(images.files, images.categories, contents, strict=True)
-    ]
+def _picture(root: Path, images: Part, row: int) -> dict[str, Any]:
+    """File, category and picture of an image."""
+    pixels = load_image(root / images.files[row], PICTURE, resample=Image.Resampling.BILINEAR)
+    content = encoded(Image.fromarray(pixels), "JPEG", quality=80)
+    return {
+        "file": images.files[row],
+        "category": images.categories[row],
+        "image": _data_uri(content, "jpeg"),
+    }
 
 
 def _features(root: Path, queries: Part, counts: pd.DataFrame, *, title: str, seed: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,18 +41,13 @@ class Answer:
         features: the kind of features that was searched.
         files: relative to the data folder, `[k]`, nearest first.
         distances: at unit length, float64 `[k]`, in [0, 2].
-        limit: of the distance to the nearest image, as `open_set.limit`.
+        limit: as `open_set.limit`: beyond this distance the nearest image is not similar.
     """
 
     features: str
     files: list[str]
     distances: np.ndarray
     limit: float
-
-    @property
-    def unlike(self) -> bool:
-        """Whether the gallery has nothing similar: open-set detection."""
-        return bool(self.distances[0] > self.limit)
 
     def __str__(self) -> str:
         """A table of the images, and a line that says whether the gallery has similar images."""
@@ -60,7 +56,7 @@ class Answer:
         if self.distances[0] < SAME:
             verdict = f"This picture is in the gallery, or a copy of it is (features: {self.features})."
         else:
-            has = "nothing similar" if self.unlike else "similar images"
+            has = "nothing similar" if self.distances[0] > self.limit else "similar images"
             numbers = f"distance {self.distances[0]:.3f}, limit {self.limit:.3f}; features: {self.features}"
             verdict = f"The gallery has {has} ({numbers})."
         return "\n".join(["rank  distance  file", *table, verdict])
@@ -72,7 +68,6 @@ def find(
     """The k images nearest to a picture.
 
     Args:
-        store: the artifacts of the notebooks.
         image: any picture.
         k: how many; all images if there are fewer.
         features: one of FEATURES; "" for the first of them that can be used.
@@ -96,15 +91,9 @@ def find(
 
 
 def show(image: Path | str, *, k: int = K, features: str = "") -> Figure:
-    """Prints the images nearest to a picture, and draws them.
+    """Prints the images nearest to a picture, and draws them; all as `find`.
 
-    Args:
-        image: a path; a relative one starts from the project's folder.
-        k: how many.
-        features: as `find`.
-
-    Raises:
-        RetrievalError: as `find`.
+    A relative path starts from the project's folder.
     """
     settings, path = read_settings(), path_of(str(image))
     answer = find(open_store(settings), path, k=k, features=features)
@@ -130,16 +119,16 @@ def encoder(store: Store, features: str) -> Describe:
 
 
 def _usable(store: Store, features: str) -> str:
-    if features and features not in FEATURES:
+    if not features:
+        return next((name for name in FEATURES if _is_there(store, name)), PLAIN)
+    if features not in FEATURES:
         known = f"{features}_train.npy" in store.manifest()
         problem = "cannot be computed for a single image" if known else "are unknown"
         raise RetrievalError(f"the features {features} {problem}: use one of {', '.join(FEATURES)}")
-    return features or next((name for name in FEATURES if _is_there(store, name)), PLAIN)
+    return features
 
 
 def _is_there(store: Store, features: str) -> bool:
-    try:
-        store.check(f"{features}_open_set.npy")
-    except RetrievalError:
-        return False
-    return True
+    with suppress(RetrievalError):
+        return bool(store.check(f"{features}_open_set.npy"))
+    return False

@@ -15,9 +15,9 @@ from matplotlib.font_manager import fontManager
 from retrieval.files import write_atomically
 
 # Okabe and Ito's colours, told apart with every common colour vision.
-RIGHT, WRONG, QUERY = "#0072B2", "#D55E00", "#444444"
+RIGHT, WRONG, QUERY, GREY = "#0072B2", "#D55E00", "#444444", "#999999"
 PARTS = {"train": "#0072B2", "val": "#E69F00", "test": "#D55E00"}
-LINES = ("#0072B2", "#999999", "#009E73", "#CC79A7", "#E69F00")  # of one plot, in this order
+LINES = (RIGHT, GREY, "#009E73", "#CC79A7", "#E69F00")  # of one plot, in this order
 
 # Fonts for scripts that matplotlib's own font lacks; those that are installed are used.
 WIDER_FONTS = ("Noto Sans CJK JP", "Hiragino Sans", "Arial Unicode MS", "WenQuanYi Zen Hei")
@@ -29,7 +29,7 @@ warnings.filterwarnings("ignore", "Glyph .* missing from font")
 def styled() -> Iterator[None]:
     """Sets the style of figures drawn inside, or by a function that it decorates, and of no others."""
     # A file may be named $x$, which is no formula.
-    with plt.rc_context({"text.parse_math": False, "font.family": FONTS}):
+    with plt.rc_context({"text.parse_math": False, "font.family": FONTS, "legend.frameon": False}):
         yield
 
 
@@ -60,12 +60,3 @@ def shortened(text: object, length: int = 26) -> str:
     half = length // 2
     lines = str(text).split("\n")
     return "\n".join(f"{line[:half]}…{line[1 - half :]}" if len(line) > length else line for line in lines)
-
-
-# Categories next to each other by name look different.
-GOLDEN_ANGLE = 137.508
-
-
-def hue(number: int) -> float:
-    """The hue of the category with this number, in degrees; neighbours are the golden angle apart."""
-    return GOLDEN_ANGLE * number % 360
