@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 import tiny
 from filelock import FileLock
+
+from retrieval.settings import PROJECT
+
+# For the processes that tests start.
+os.environ["PYTHONPATH"] = str(PROJECT / "notebooks")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
