@@ -193,7 +193,7 @@ def test_the_order_of_index_and_queries_does_not_matter(seed):
     index, categories, queries, queried = a_collection(seed)
     rng = np.random.default_rng(seed)
     order, turn = rng.permutation(len(index)), rng.permutation(len(queries))
-    rankings = rank_blocks(index[order], queries[turn], block=4)
+    rankings = rank_blocks(index[order], queries[turn])
     shuffled = by_query(metrics.evaluate(rankings, categories[order], queried[turn]))
     np.testing.assert_array_equal(shuffled, searched(index, categories, queries, queried)[:, turn])
 

@@ -64,7 +64,9 @@ def test_leaving_one_out_is_searching_the_others(method, points, data):
 @example(points=[(-1, 1), (2, 1), (1, 0), (-1, 0), (1, 2)], asked=[(0, -2)], block=1)  # a tie, unless cut
 def test_full_rankings_are_those_of_the_slow_search_whatever_the_block(points, asked, block):
     index, queries = np.array(points, np.float32), np.array(asked, np.float32)
-    blocks = list(rank_blocks(index, queries, block=block))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(neighbours, "RANKED", block * len(index))
+        blocks = list(rank_blocks(index, queries))
     assert {len(ranking) for ranking in blocks[:-1]} <= {block}
     expected = [[position for _, position in slow_ranking(index, query)] for query in queries]
     assert np.concatenate(blocks).tolist() == expected
@@ -178,8 +180,10 @@ def test_equal_rows_are_ordered_by_position_in_rankings_beside_a_far_away_row() 
 def test_a_pair_of_copies_at_the_last_place_needs_no_comparing_with_all(method: str, monkeypatch) -> None:
     index, queries = features(500, 200).repeat(2, axis=0), features(40, 200, seed=1)
     expected = nearest(index, queries, 4, method=method)[1]
-    monkeypatch.setattr(neighbours, "_compare", None)
+    compared, compare = [], neighbours._compare
+    monkeypatch.setattr(neighbours, "_compare", lambda *args: compared.append(args) or compare(*args))
     np.testing.assert_array_equal(nearest(index, queries, 3, method=method)[1], expected[:, :3])
+    assert len(compared) == 1  # the candidates
 
 
 def test_a_row_that_is_no_candidate_is_not_nearer_than_the_bound(small_blocks: None) -> None:
