@@ -28,9 +28,8 @@ Describe = Callable[[Path | bytes], np.ndarray]
 def to_features(model: bytes, *, size: int = SIZE) -> Describe:
     """A function from an image (its file, or the file's content) to its features, float32 `[dim]`.
 
-    Args:
-        model: as `conversion.convert` gives it.
-        size: pixels on a side. Images are resized to it by nearest neighbour, as in the original work.
+    Images are resized to `size` x `size` pixels by nearest neighbour, as in the original work. The model is
+    one of `conversion.convert`.
     """
     encode = load_encoder(model, size)
     return lambda source: encode(load_image(source, size))
@@ -41,12 +40,8 @@ def to_embedding(model: bytes, *, sizes: Sequence[int]) -> Describe:
 
     Images are resized bilinearly, as in training: nearest neighbour leaves jagged edges, which a fine-tuned
     encoder has never seen. An encoder with global pooling sees other details at every size, so the unit
-    embeddings at all sizes are added (Gordo et al., "End-to-end Learning of Deep Visual Representations for
-    Image Retrieval", IJCV 2017).
-
-    Args:
-        model: as `conversion.convert` gives it.
-        sizes: pixels on a side.
+    embeddings at all sizes, in pixels on a side, are added (Gordo et al., "End-to-end Learning of Deep
+    Visual Representations for Image Retrieval", IJCV 2017).
     """
     encoders = {size: load_encoder(model, size) for size in sizes}
 
@@ -59,18 +54,11 @@ def to_embedding(model: bytes, *, sizes: Sequence[int]) -> Describe:
 
 
 def extract(describe: Describe, root: Path, files: Sequence[str], *, unfinished: Path) -> np.ndarray:
-    """The features of every image, float32 `[n_images, dim]`, in the order of `files`.
+    """The features of every image, float32 `[n_images, dim]`, in the order of `files`, at least one.
 
-    Args:
-        describe: from an image file to its features, float32 `[dim]`; several threads call it.
-        root: folder that `files` are relative to.
-        files: at least one.
-        unfinished: a folder for this extraction alone. It holds a file for every 1,024 images; an
-            extraction that is repeated makes only those that are missing or cannot be read.
-
-    Returns:
-        A read-only array that stays on the disk, in `unfinished`: memory does not grow with the number of
-        images.
+    The array is read-only and stays on the disk, so memory does not grow with the number of images. Several
+    threads call `describe`. `unfinished` is a folder for this extraction alone. It holds a file for every
+    1,024 images; an extraction that is repeated makes only those that are missing or cannot be read.
 
     Raises:
         RetrievalError: an image cannot be read, or the disk is full.

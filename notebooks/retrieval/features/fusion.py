@@ -26,22 +26,15 @@ def concatenate(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def weighted(first: np.ndarray, second: np.ndarray, weight: float) -> np.ndarray:
-    """Both features joined, with the weights `weight` and `1 - weight`.
+    """Both features, `[n, d1]` and `[n, d2]`, joined with the weights `weight` and `1 - weight`.
 
     Rows are scaled to unit length, then by the square root of their weight. A squared distance is then the
     weighted mean of the squared distances in the two parts,
 
         ||a - b||^2 = weight ||a1 - b1||^2 + (1 - weight) ||a2 - b2||^2
 
-    and neither part counts more because its numbers are larger or because it has more of them.
-
-    Args:
-        first: `[n, d1]`.
-        second: `[n, d2]`.
-        weight: of the first, in [0, 1].
-
-    Returns:
-        float32 `[n, d1 + d2]`, C-contiguous; rows have unit length unless a part is zero.
+    and neither part counts more because its numbers are larger or because it has more of them. The result is
+    float32 `[n, d1 + d2]`, C-contiguous; its rows have unit length unless a part is zero.
 
     Raises:
         ValueError: the weight is not in [0, 1], or one has more rows than the other.
@@ -61,11 +54,8 @@ def best_weight(curve: pd.DataFrame) -> float:
     """The weight with the highest accuracy among the weights that cost nothing in ANMRR.
 
     A fusion that gains in one figure and loses in the other is a trade, not a gain. A weight counts only if
-    its ANMRR is no worse than the ANMRR of the better encoder alone, at one of the two ends of the curve.
-
-    Args:
-        curve: a row per weight, among them 0 and 1; columns weight, accuracy and anmrr. The first row wins
-            if two are equally accurate.
+    its ANMRR is no worse than the ANMRR of the better encoder alone, at one of the two ends of the curve. The
+    curve has the columns weight (0 and 1 among them), accuracy and anmrr; the first of equal rows wins.
 
     >>> import pandas as pd
     >>> curve = {"weight": [0, 0.5, 1], "accuracy": [0.90, 0.91, 0.92], "anmrr": [0.20, 0.19, 0.40]}

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def linear_discriminant(*, shrinkage: float) -> Pipeline:
-    """LDA (linear discriminant analysis) of unit rows around their mean, the result again of unit length.
+    """LDA (linear discriminant analysis) of unit rows around their mean, a scikit-learn pipeline, not fitted.
 
     For C categories, LDA finds the C - 1 directions (or dim, if that is less) in which the category means
     are farthest apart relative to the scatter of the images around them. It scales the directions until
@@ -17,13 +17,10 @@ def linear_discriminant(*, shrinkage: float) -> Pipeline:
     category differ anyway (Fisher, "The use of multiple measurements in taxonomic problems", 1936; Hastie,
     Tibshirani and Friedman, "The Elements of Statistical Learning", 2nd ed., section 4.3.3).
 
-    Args:
-        shrinkage: share in [0, 1] of a multiple of the identity in the estimated scatter. Without it, the
-            directions in which the train images happen not to scatter would count most.
-
-    Returns:
-        A scikit-learn pipeline that is not fitted yet: `fit(features, categories)` on train, then
-        `transform(features)` of `[n, dim]` to unit rows `[n, min(C - 1, dim)]`.
+    `shrinkage` is the share in [0, 1] of a multiple of the identity in the estimated scatter. Without it, the
+    directions in which the train images happen not to scatter would count most. After
+    `fit(features, categories)` on train, `transform(features)` of `[n, dim]` gives unit rows
+    `[n, min(C - 1, dim)]`.
     """
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
     from sklearn.pipeline import make_pipeline

@@ -20,11 +20,8 @@ Encode = Callable[[np.ndarray], np.ndarray]
 def load_encoder(model: bytes, size: int) -> Encode:
     """A function from one image, uint8 `[size, size, 3]`, to its features, float32 `[dim]`.
 
-    Any number of threads may call it. Each gets an interpreter of its own at its first call.
-
-    Args:
-        model: as `conversion.convert` gives it.
-        size: pixels on a side.
+    Any number of threads may call it. Each gets an interpreter of its own at its first call. The model is one
+    of `conversion.convert`.
     """
     own = threading.local()
     # The first interpreter of a process writes a line to the terminal.

@@ -6,15 +6,11 @@ import numpy as np
 
 
 def min_max(features: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """Features scaled by the range of other features, float32 of the same shape.
+    """Features `[n, dim]` scaled so the range of other features, `[m, dim]`, becomes [0, 1]; float32.
 
     The range is a single one over all rows and columns. The reported work does not say which images its
     range comes from. Taken from train and applied to every part, it keeps the test images unseen; their
     values may leave [0, 1] a little.
-
-    Args:
-        features: `[n, dim]`.
-        like: the features whose least value becomes 0 and whose greatest value becomes 1, `[m, dim]`.
 
     Raises:
         ValueError: all values of `like` are the same.

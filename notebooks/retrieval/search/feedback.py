@@ -26,24 +26,13 @@ def rocchio(
     beta: float = BETA,
     gamma: float = GAMMA,
 ) -> np.ndarray:
-    """The query, moved by Rocchio's formula.
+    """The query, moved by Rocchio's formula, `[dim]`: the usual `Method`.
 
         alpha * query + beta * mean(relevant) - gamma * mean(irrelevant)
 
     If no image is relevant, or none irrelevant, its term is zero (Rocchio, "Relevance feedback in information
     retrieval", in "The SMART Retrieval System", 1971; Manning, Raghavan and Schütze, "Introduction
     to Information Retrieval", 2008, section 9.1).
-
-    Args:
-        query: features `[dim]`.
-        judged: features `[s, dim]` of the images that were judged.
-        relevant: true for those that were judged relevant, boolean `[s]`.
-        alpha: weight of the query.
-        beta: weight of the relevant images.
-        gamma: weight of the irrelevant images.
-
-    Returns:
-        Features `[dim]`.
 
     >>> judged = np.array([[0.0, 1.0], [0.0, 3.0], [2.0, 0.0]])
     >>> rocchio(np.array([1.0, 0.0]), judged, np.array([True, True, False]))
@@ -58,7 +47,7 @@ def rocchio(
 
 
 def linear_classifier(index: np.ndarray, *, shrinkage: float = 10.0) -> Method:
-    """A feedback method that trains a linear classifier on the judged images; for unit length.
+    """A feedback method for unit rows: its point is the weights w, float64 `[dim]`, of a linear classifier.
 
         w = (I + C / (shrinkage * v))^-1 (positive - negative)
 
@@ -69,13 +58,8 @@ def linear_classifier(index: np.ndarray, *, shrinkage: float = 10.0) -> Method:
     gallery. Without irrelevant images, `negative` is the mean of the gallery (Hariharan, Malik and Ramanan,
     "Discriminative decorrelation for clustering and classification", ECCV 2012).
 
-    Args:
-        index: features `[n_index, dim]` of the gallery; their categories are not used.
-        shrinkage: above 0. The larger it is, the less the covariance counts, and the closer w comes to the
-            difference of the means.
-
-    Returns:
-        A method. Its points are weights w, float64 `[dim]`.
+    The gallery is `index`, `[n_index, dim]`; its categories are not used. The larger `shrinkage`, above 0,
+    the less the covariance counts, and the closer w comes to the difference of the means.
 
     >>> index = np.array([[2.0, 0.0], [-2.0, 0.0], [0.0, 1.0], [0.0, -1.0]])  # C = diag(8/3, 2/3)
     >>> classify = linear_classifier(index, shrinkage=1.0)

@@ -122,11 +122,10 @@ def rank_blocks(index: np.ndarray, queries: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def recall(found: np.ndarray, exact: np.ndarray) -> float:
-    """The share of the rows found that are no farther from their query than its k-th nearest row.
+    """The share, in [0, 1], of the rows found that are no farther from their query than its k-th nearest row.
 
-    Any of several rows at that distance will do (Aumueller et al., "ANN-Benchmarks", Information Systems
-    87, 2020). Both are distances `[n_queries, k]`, `found` by a search that may miss neighbours; they may be
-    off by a hundred-thousandth of themselves, as in float32.
+    Both are distances `[n_queries, k]`, `found` by a search that may miss neighbours, off by a
+    hundred-thousandth at most (Aumueller et al., "ANN-Benchmarks", Information Systems 87, 2020).
 
     >>> recall(np.array([[0.0, 1.0], [2.0, 4.0]]), np.array([[0.0, 1.0], [2.0, 3.0]]))
     0.75

@@ -21,11 +21,7 @@ LEVEL = 0.95  # the share of the validation images that the gallery has somethin
 
 
 def to_nearest(index: np.ndarray, queries: np.ndarray) -> np.ndarray:
-    """Distances of queries to the nearest row of the index, both at unit length, float64 `[n_queries]`.
-
-    Args:
-        index: features `[n_index, dim]`.
-        queries: features `[n_queries, dim]`.
+    """Distances, float64 `[n_queries]`, to the nearest row of the index, both `[n, dim]`, at unit length.
 
     >>> to_nearest(np.array([[2.0, 0.0], [0.0, 3.0]]), np.array([[0.0, 1.0], [-1.0, 0.0]])).round(3)
     array([0.   , 1.414])
@@ -36,11 +32,7 @@ def to_nearest(index: np.ndarray, queries: np.ndarray) -> np.ndarray:
 def calibrate(gallery: np.ndarray, validation: np.ndarray) -> np.ndarray:
     """The distances of all validation images to the nearest of the gallery, ascending, float32 `[n_val]`.
 
-    `<features>_open_set.npy` keeps them as a column, `[n_val, 1]`.
-
-    Args:
-        gallery: features `[n_gallery, dim]`.
-        validation: features `[n_val, dim]`, none of an image of the gallery.
+    Both are features `[n, dim]`, and no image is in both. `<features>_open_set.npy` is this as a column.
 
     >>> calibrate(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0], [2.0, 0.0]])).round(3)
     array([0.   , 1.414], dtype=float32)
@@ -49,10 +41,7 @@ def calibrate(gallery: np.ndarray, validation: np.ndarray) -> np.ndarray:
 
 
 def limit(calibration: np.ndarray) -> float:
-    """The distance from which on the gallery has nothing like a picture.
-
-    Args:
-        calibration: as `calibrate` gives it.
+    """The distance from which on the gallery has nothing like a picture, from what `calibrate` gave.
 
     >>> limit(np.arange(101.0))
     95.0

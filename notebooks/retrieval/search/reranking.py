@@ -14,25 +14,17 @@ from retrieval.search.neighbours import nearest
 
 
 def expand_queries(queries: np.ndarray, index: np.ndarray, *, k: int, alpha: float) -> np.ndarray:
-    """Alpha query expansion: every query plus its k nearest images, weighted by similarity.
+    """Queries moved by alpha query expansion, unit rows, float32 `[n_queries, dim]`.
 
         q' = q + sum over the k nearest x of max(s(q, x), 0)^alpha x, at unit length
 
     (Radenovic, Tolias and Chum, "Fine-tuning CNN Image Retrieval with No Human Annotation", IEEE
     TPAMI 41(7), 2019, section 5.1; with alpha = 0 it is the average query expansion of Chum et al.,
-    "Total Recall", ICCV 2007).
-
-    Args:
-        queries: unit rows `[n_queries, dim]`.
-        index: unit rows `[n_index, dim]`.
-        k: neighbours that are added, at most n_index.
-        alpha: at least 0. The larger it is, the less a distant neighbour counts.
-
-    Returns:
-        Unit rows, float32 `[n_queries, dim]`.
+    "Total Recall", ICCV 2007). Queries `[n_queries, dim]` and index `[n_index, dim]` are unit rows. The
+    larger alpha, at least 0, the less a distant neighbour counts.
 
     Raises:
-        ValueError: as `search.nearest`.
+        ValueError: k is more than the index offers, or the dimensions differ.
 
     >>> expand_queries(np.array([[1.0, 0.0]]), np.array([[0.6, 0.8], [0.0, 1.0]]), k=1, alpha=1).round(3)
     array([[0.943, 0.333]], dtype=float32)

@@ -20,12 +20,9 @@ AFTER = {None: True, True: False, False: None}
 
 @dataclass(frozen=True)
 class Round:
-    """What one round showed, and everything that was judged by its end.
+    """The positions that one round showed, int64 `[k]`, nearest first, and all marks up to its end.
 
-    Attributes:
-        shown: positions in the index, int64 `[k]`, nearest first.
-        marks: True for relevant and False for irrelevant, by position in the index. The marks of earlier
-            rounds are included.
+    A mark is True for relevant and False for irrelevant, by position in the index.
     """
 
     shown: np.ndarray
@@ -36,13 +33,9 @@ Session = tuple[Round, ...]
 
 
 def search(session: Session, index: np.ndarray, query: np.ndarray, *, shown: int) -> Session:
-    """The session with one more round: the images nearest to the query, after all marks so far moved it.
+    """The session with one more round: the images of the index `[n_index, dim]` nearest to the moved query.
 
-    Args:
-        session: the rounds so far. In the first round, the query is searched as it is.
-        index: features `[n_index, dim]`.
-        query: the original query's features `[dim]`.
-        shown: images in the round, at most `n_index`.
+    All marks so far move the original `query`, `[dim]`. In the first round there are none.
     """
     marks = session[-1].marks if session else {}
     judged, relevant = np.array([*marks], np.int64), np.array([*marks.values()], bool)
@@ -59,16 +52,10 @@ def mark(session: Session, position: int) -> Session:
 
 
 def score(session: Session, number: int, right: np.ndarray) -> tuple[float, int, int]:
-    """How good a round was: its precision, its new images, and the relevant ones among these.
+    """How good a round, counted from 0, was: its precision, its new images, the relevant ones among these.
 
-    Args:
-        session: has this round.
-        number: of the round, from 0.
-        right: true for the images of the index that are relevant by their label, boolean `[n_index]`.
-
-    Returns:
-        The precision in [0, 1]; the number of images that nobody had judged before; how many of these are
-        relevant.
+    The precision is in [0, 1]. New is what nobody had judged before. `right`, boolean `[n_index]`, is true
+    for the images of the index that are relevant by their label.
     """
     shown, known = session[number].shown, session[number - 1].marks if number else {}
     new = ~np.isin(shown, list(known))
