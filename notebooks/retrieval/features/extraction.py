@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -46,8 +46,10 @@ def to_embedding(model: bytes, *, sizes: Sequence[int]) -> Describe:
     encoders = {size: load_encoder(model, size) for size in sizes}
 
     def describe(source: Path | bytes) -> np.ndarray:
-        images = (load_image(source, size, resample=Image.Resampling.BILINEAR) for size in sizes)
-        at_sizes = [encoders[size](image) for size, image in zip(sizes, images, strict=True)]
+        at_sizes = [
+            encode(load_image(source, size, resample=Image.Resampling.BILINEAR))
+            for size, encode in encoders.items()
+        ]
         return l2_normalise(l2_normalise(np.stack(at_sizes)).sum(axis=0, keepdims=True))[0]
 
     return describe
@@ -63,24 +65,21 @@ def extract(describe: Describe, root: Path, files: Sequence[str], *, unfinished:
     Raises:
         RetrievalError: an image cannot be read, or the disk is full.
     """
-    chunks: list[Path] = []
+    chunks = [unfinished / f"{start // CHUNK:04}.npy" for start in range(0, len(files), CHUNK)]
     with ThreadPoolExecutor(os.cpu_count()) as pool, bar(total=len(files), unit="image") as progress:
-        for start in range(0, len(files), CHUNK):
-            paths = [root / file for file in files[start : start + CHUNK]]
-            chunk = unfinished / f"{len(chunks):04}.npy"
+        for number, chunk in enumerate(chunks):
+            paths = [root / file for file in files[number * CHUNK : (number + 1) * CHUNK]]
             if _holds(chunk, len(paths)):
                 progress.update(len(paths))
-            else:
-                rows = []
-                for features in pool.map(describe, paths):
-                    rows.append(features)
-                    progress.update()
-                remove(chunk)
-                write_atomically(chunk, partial(_write, shape=(len(rows), len(rows[0])), parts=rows))
-            chunks.append(chunk)
-    dim = np.load(chunks[0], mmap_mode="r").shape[1]
-    whole, parts = unfinished / "whole.npy", (np.load(chunk) for chunk in chunks)
-    write_atomically(whole, partial(_write, shape=(len(files), dim), parts=parts))
+                continue
+            rows = []
+            for features in pool.map(describe, paths):
+                rows.append(features)
+                progress.update()
+            remove(chunk)
+            write_atomically(chunk, partial(np.save, arr=np.stack(rows)))
+    whole = unfinished / "whole.npy"
+    write_atomically(whole, partial(_join, chunks=chunks, n=len(files)))
     return np.load(whole, mmap_mode="r")
 
 
@@ -92,10 +91,11 @@ def _holds(chunk: Path, count: int) -> bool:
     return False
 
 
-def _write(path: Path, *, shape: tuple[int, int], parts: Iterable[np.ndarray]) -> None:
-    """Writes an `.npy` part by part. On a full disk this fails, and a memory map would end the process."""
+def _join(path: Path, *, chunks: Sequence[Path], n: int) -> None:
+    """Writes chunks of n rows as one. On a full disk this fails, and a memory map would end the process."""
     with path.open("wb") as file:
+        shape = (n, np.load(chunks[0], mmap_mode="r").shape[1])
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
-        for part in parts:
-            file.write(part.tobytes())
+        for chunk in chunks:
+            file.write(np.load(chunk).tobytes())

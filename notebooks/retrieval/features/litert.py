@@ -14,10 +14,8 @@ from ai_edge_litert.interpreter import Interpreter
 
 from retrieval.silence import standard_error_closed
 
-Encode = Callable[[np.ndarray], np.ndarray]
 
-
-def load_encoder(model: bytes, size: int) -> Encode:
+def load_encoder(model: bytes, size: int) -> Callable[[np.ndarray], np.ndarray]:
     """A function from one image, uint8 `[size, size, 3]`, to its features, float32 `[dim]`.
 
     Any number of threads may call it. Each gets an interpreter of its own at its first call. The model is one
