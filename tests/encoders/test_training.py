@@ -161,13 +161,13 @@ def test_photographs_are_all_of_train_and_one_of_each_group_of_val(store, tmp_pa
     assert images[:, 0, 0, 0].tolist() == [10, 30, 0] and categories.tolist() == list("bba")
 
 
-def fit(store, recipe, shown, **options):
+def fit(store, recipes, shown, **options):
     return training.fit(
         store,
         "siamese_cnn",
         an_encoder,
         photographs=lambda size: (noise(0), noise(1)),
-        recipe=recipe,
+        recipes=recipes,
         loss=LOSS,
         show=lambda history: shown.append(len(history)),
         **options,
@@ -176,9 +176,9 @@ def fit(store, recipe, shown, **options):
 
 def test_fit_trains_once_and_records_what_was_trained(store):
     shown, again = [], []
-    encoder, history = fit(store, RECIPE, shown)
+    encoder, history = fit(store, [RECIPE], shown)
     assert shown == [1, 2, 3, 3] and history.epoch.tolist() == [1, 2, 3]
-    reused, same = fit(store, RECIPE, again)
+    reused, same = fit(store, [RECIPE], again)
     assert again == [3] and same.equals(history)
     np.testing.assert_array_equal(reused.get_weights()[0], encoder.get_weights()[0])
     for name in ("siamese_cnn.keras", "siamese_cnn_history.csv"):
@@ -186,7 +186,7 @@ def test_fit_trains_once_and_records_what_was_trained(store):
         assert record["settings"] == {
             "seed": 0,
             "epochs": None,
-            "recipe": asdict(RECIPE),
+            "recipes": [asdict(RECIPE)],
             "loss": {"margin": 0.2},
         }
         assert set(record["inputs"]) == set(training.PHOTOGRAPHS)
@@ -201,4 +201,4 @@ def test_fit_in_stages_counts_epochs_through_and_saves_what_is_kept(store):
     assert shown == [1, 2, 1, 2, 4] and history.epoch.tolist() == [1, 2, 3, 4]
     assert history.kept.sum() == 2 and len(encoder.layers) == 3
     settings = store.manifest()["siamese_cnn.keras"]["settings"]
-    assert settings["recipes"] == [asdict(stage) for stage in stages] and "recipe" not in settings
+    assert settings["recipes"] == [asdict(stage) for stage in stages]

@@ -8,16 +8,10 @@ from retrieval.encoders.tensorflow_quiet import tf
 
 
 def draw_batch(labels: np.ndarray, categories: int, images: int, rng: np.random.Generator) -> np.ndarray:
-    """Positions of K random images of each of P random categories.
+    """Positions of K random images of each of P random categories, integers `[P * K]`.
 
-    Args:
-        labels: the category of every image, `[n]`.
-        categories: P; all categories are taken if there are no more.
-        images: K; a category with fewer is drawn from with replacement.
-        rng: decides the draw.
-
-    Returns:
-        Integer positions `[P * K]`.
+    The labels `[n]` say the category of every image. All categories are taken if there are no more than P. A
+    category with fewer than K images is drawn from with replacement.
     """
     present = np.unique(labels)
     chosen = rng.choice(present, min(categories, len(present)), replace=False)
@@ -47,16 +41,9 @@ def draw_colours(n: int, strength: float, rng: np.random.Generator) -> np.ndarra
 
 
 def vary(images: tf.Tensor, crops: tf.Tensor, colours: tf.Tensor, size: int) -> tf.Tensor:
-    """The images with other crops, sizes and colours.
+    """Images `[n, h, w, 3]` in other crops, sizes and colours, `[n, size, size, 3]`, all in [-1, 1].
 
-    Args:
-        images: `[n, h, w, 3]` in [-1, 1].
-        crops: as `draw_crops`.
-        colours: as `draw_colours`.
-        size: pixels on a side of the result.
-
-    Returns:
-        `[n, size, size, 3]` in [-1, 1].
+    Crops `[n, 4]` and colours `[n, 3]` are as `draw_crops` and `draw_colours` give them.
     """
     brightness, contrast, saturation = tf.split(colours[:, None, None], 3, axis=3)
     pixels = tf.image.crop_and_resize(images, crops, tf.range(tf.shape(images)[0]), (size, size))

@@ -20,9 +20,8 @@ History = list[dict[str, float]]
 def save_epoch(encoder: keras.Model, history: History, folder: Path) -> None:
     """Saves the epoch that just ended, and keeps the best one.
 
-    The weights are written first, then the history that names them, and only then are older weights
-    deleted: a training that is killed in between goes on from the epoch before. The history holds the
-    hashes of the weights and of itself.
+    The weights are written first, then the history, which holds their hashes and its own, and only then are
+    older weights deleted: a training that is killed in between goes on from the epoch before.
     """
     write_atomically(weights_file(folder, len(history)), encoder.save_weights)
     kept = {weights_file(folder, epoch) for epoch in (len(history), best_epoch(history))}
@@ -34,7 +33,7 @@ def save_epoch(encoder: keras.Model, history: History, folder: Path) -> None:
 
 
 def resume(encoder: keras.Model, folder: Path) -> History:
-    """Loads the weights and the optimiser's state of the last finished epoch, if there is one."""
+    """The finished epochs; the encoder takes the weights and the optimiser's state of the last, if any."""
     history = _read_history(folder)
     if history:
         encoder.load_weights(weights_file(folder, len(history)))
@@ -56,10 +55,10 @@ def _read_history(folder: Path) -> History:
 
 
 def weights_file(folder: Path, epoch: int) -> Path:
-    """Where the weights of an epoch are, if it is the last or the best one."""
+    """The file of an epoch's weights, which is kept for the last and the best epoch."""
     return folder / f"{epoch}.weights.h5"
 
 
 def best_epoch(history: History) -> int:
-    """The epoch with the highest validation precision, counted from 1; the first of equals."""
-    return 1 + int(np.argmax([row["val_precision"] for row in history]))
+    """The epoch with the highest validation precision, counted from 1, the first of equals; 0 before any."""
+    return 1 + int(np.argmax([row["val_precision"] for row in history])) if history else 0

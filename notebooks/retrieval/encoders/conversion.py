@@ -16,13 +16,10 @@ TOLERANCE = 1e-4
 
 
 def convert(encoder: keras.Model) -> bytes:
-    """An encoder in LiteRT's format, as `litert.load_encoder` takes it; preprocessing is included.
+    """An encoder as the content of a `.tflite` file, which `litert.load_encoder` takes.
 
-    Args:
-        encoder: images float32 `[n, h, w, 3]` in [-1, 1] to features `[n, dim]`.
-
-    Returns:
-        The content of a `.tflite` file: one uint8 image `[1, h, w, 3]` of any size to float32 `[1, dim]`.
+    It maps one uint8 image `[1, h, w, 3]` of any size to float32 `[1, dim]`: preprocessing is included. The
+    encoder itself maps float32 `[n, h, w, 3]` in [-1, 1] to `[n, dim]`.
 
     Raises:
         RetrievalError: its features differ from Keras's by more than TOLERANCE.
@@ -38,11 +35,6 @@ def convert(encoder: keras.Model) -> bytes:
     with standard_error_closed():
         functions = [module.forward.get_concrete_function()]
         model = tf.lite.TFLiteConverter.from_concrete_functions(functions, module).convert()
-    _check(model, encoder)
-    return model
-
-
-def _check(model: bytes, encoder: keras.Model) -> None:
     image = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
     expected = encoder(preprocess(image[np.newaxis]), training=False).numpy()[0]
     difference = np.abs(load_encoder(model, SIZE)(image) - expected).max()
@@ -51,3 +43,4 @@ def _check(model: bytes, encoder: keras.Model) -> None:
             f"{encoder.name} as converted differs from Keras's features by {difference:.2g}, more than "
             f"{TOLERANCE}: install the versions of requirements.lock"
         )
+    return model

@@ -35,7 +35,7 @@ def mobilenetv2(weights: Weights) -> keras.Model:
         input_shape=(None, None, 3), include_top=False, pooling="avg", weights=None
     )
     try:
-        if weights.path.name.endswith(".weights.h5") or weights.path.name == KERAS_WEIGHTS:
+        if weights.path.name.endswith((".weights.h5", KERAS_WEIGHTS)):
             encoder.load_weights(weights.path)
         else:
             _load_backbone(encoder, weights.path)

@@ -1,9 +1,9 @@
 """Proxies: one learned point on the unit sphere per category, in place of positives and negatives.
 
 An image is pulled towards the proxy of its category and away from all others. A triplet compares an anchor
-with one positive and one negative of the batch; here every step compares it with every category, and there
-is nothing to mine (Movshovitz-Attias et al., "No Fuss Distance Metric Learning using Proxies", ICCV 2017;
-Zhai and Wu, "Classification is a Strong Baseline for Deep Metric Learning", BMVC 2019).
+with one positive and one negative; here every step compares it with every category, and there is nothing to
+mine (Movshovitz-Attias et al., "No Fuss Distance Metric Learning using Proxies", ICCV 2017; Zhai and Wu,
+"Classification is a Strong Baseline for Deep Metric Learning", BMVC 2019).
 """
 
 from __future__ import annotations
@@ -13,21 +13,15 @@ import numpy as np
 from retrieval.encoders.tensorflow_quiet import keras, tf
 from retrieval.features.normalising import l2_normalise
 
-# The length at which proxies are kept. Adam takes steps of about the learning rate, whatever the size of the
-# weight. A proxy of length 0.1 therefore turns ten times as fast as a unit vector. Proxies need this: they
-# start farther from their goal than the pretrained encoder.
+# The length of proxies. Adam takes steps of about the learning rate, so a proxy of length 0.1 turns ten times
+# as fast as a unit vector. Proxies start farther from their goal than the pretrained encoder.
 PROXY_LENGTH = 0.1
 
 
 def with_proxies(encoder: keras.Model, proxies: np.ndarray) -> keras.Model:
-    """An encoder followed by the cosines between its embedding and every proxy.
+    """An encoder followed by the cosines, `[n, n_categories]`, between its embedding and every proxy.
 
-    Args:
-        encoder: images to embeddings `[n, dim]`.
-        proxies: where they start, `[n_categories, dim]`, of any length. They are trained with the encoder.
-
-    Returns:
-        Images to cosines in [-1, 1], `[n, n_categories]`.
+    The proxies start at `proxies`, `[n_categories, dim]`, of any length, and are trained with the encoder.
     """
     length = keras.constraints.MinMaxNorm(PROXY_LENGTH, PROXY_LENGTH, axis=0)
     head = keras.layers.Dense(len(proxies), use_bias=False, kernel_constraint=length, name="proxies")
@@ -45,13 +39,10 @@ def without_proxies(model: keras.Model) -> keras.Model:
 def category_means(features: np.ndarray, categories: np.ndarray) -> np.ndarray:
     """Where proxies start: the mean direction of each category, in sorted order, `[n_categories, dim]`.
 
+    The encoder gives the features `[n, dim]` before training; the categories are `[n]`.
     Random proxies would first drag the features of a pretrained encoder in wrong directions, and spoil what
     it knows (Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform
     Out-of-Distribution", ICLR 2022).
-
-    Args:
-        features: of the encoder before training, `[n, dim]`.
-        categories: `[n]`.
 
     >>> category_means(np.array([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0]]), np.array(["b", "a", "b"]))
     array([[0., 1.],
@@ -64,17 +55,14 @@ def category_means(features: np.ndarray, categories: np.ndarray) -> np.ndarray:
 def normalised_softmax(
     cosines: tf.Tensor, labels: tf.Tensor, *, scale: float, smoothing: float
 ) -> dict[str, tf.Tensor]:
-    """Cross-entropy between softmax(scale * cosines) and smoothed labels.
+    """The mean cross-entropy ("loss"), and the share of images whose nearest proxy is right ("accuracy").
+
+    The cross-entropy is between softmax(scale * cosines), `[n, n_categories]`, and smoothed labels, `[n]`.
 
     Args:
-        cosines: to every proxy, `[n, n_categories]`.
-        labels: integers `[n]`.
         scale: inverse temperature; cosines alone, between -1 and 1, could never make softmax certain.
         smoothing: share in [0, 1) of every target that is spread over all categories (Szegedy et al.,
             "Rethinking the Inception Architecture for Computer Vision", CVPR 2016).
-
-    Returns:
-        "loss", the mean cross-entropy; "accuracy", the share of images whose nearest proxy is right.
     """
     targets = keras.ops.one_hot(labels, cosines.shape[1])
     loss = keras.losses.categorical_crossentropy(

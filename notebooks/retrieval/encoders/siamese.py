@@ -25,8 +25,7 @@ BATCH_NORMALISATION_MOMENTUM = 0.9
 def siamese_cnn(*, seed: int) -> keras.Model:
     """The small CNN, 403,968 parameters: images `[n, h, w, 3]` in [-1, 1] to `[n, 128]`.
 
-    It pools globally, so it accepts any size; the original work used 224 x 224. `seed` decides the initial
-    weights.
+    It pools globally, so it accepts any size; the original work used 224 x 224.
     """
     keras.utils.set_random_seed(seed)
     return keras.Sequential(
@@ -47,13 +46,11 @@ def siamese_cnn(*, seed: int) -> keras.Model:
 
 
 def set_batch_normalisation(backbone: keras.Model, momentum: float | None) -> keras.Model:
-    """The same backbone, its batch normalisation made ready for fine-tuning; nothing else changes.
+    """The same backbone, its batch normalisation changed in place for fine-tuning.
 
-    Args:
-        backbone: changed in place.
-        momentum: of the moving statistics, in [0, 1]. None freezes batch normalisation as it is: statistics,
-            scale and shift. The network is then the same in training and in use, batches too small for
-            statistics of their own do no harm, and a step takes about half the time.
+    `momentum` is of the moving statistics, in [0, 1]. None freezes batch normalisation as it is: statistics,
+    scale and shift. The network is then the same in training and in use, batches too small for statistics of
+    their own do no harm, and a step takes about half the time.
     """
     for layer in backbone.layers:
         if isinstance(layer, layers.BatchNormalization):
@@ -66,13 +63,8 @@ def interpolate_weights(start: keras.Model, end: keras.Model, *, share: float = 
     """A new encoder with weights between the pretrained and the fine-tuned ones (weight interpolation).
 
     It keeps more of what the pretrained encoder knew about everything that it was not tuned on (Wortsman
-    et al., "Robust fine-tuning of zero-shot models", CVPR 2022; `share` is their alpha). Batch
-    normalisation must have been frozen: moving statistics have no meaningful mean.
-
-    Args:
-        start: the pretrained encoder.
-        end: the same architecture after fine-tuning.
-        share: of the fine-tuned weights, in [0, 1].
+    et al., "Robust fine-tuning of zero-shot models", CVPR 2022; `share`, in [0, 1], of the fine-tuned weights
+    is their alpha). Batch normalisation must have been frozen: moving statistics have no meaningful mean.
     """
     encoder = keras.models.clone_model(start)
     pairs = zip(start.get_weights(), end.get_weights(), strict=True)
@@ -92,6 +84,5 @@ def layer_table(encoder: keras.Model, size: int) -> pd.DataFrame:
 def embed(encoder: keras.Model, images: np.ndarray, *, unit_length: bool = True) -> np.ndarray:
     """Embeddings, float32 `[n, dim]`, of uint8 images `[n, size, size, 3]` in memory."""
     forward = in_inference_mode(encoder)
-    batches = [forward(images[i : i + BATCH]) for i in range(0, len(images), BATCH)]
-    embeddings = np.concatenate(batches)
+    embeddings = np.concatenate([forward(images[i : i + BATCH]) for i in range(0, len(images), BATCH)])
     return l2_normalise(embeddings) if unit_length else embeddings

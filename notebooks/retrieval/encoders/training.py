@@ -61,8 +61,6 @@ class Recipe:
 def one_of_each(groups: np.ndarray) -> np.ndarray:
     """Positions of one image of each group of duplicates, in the order of the groups' numbers.
 
-    Every validation image is a query among the others; a copy would be too easy to find.
-
     >>> one_of_each(np.array([7, 2, 7, 3])).tolist()
     [1, 3, 0]
     """
@@ -72,10 +70,7 @@ def one_of_each(groups: np.ndarray) -> np.ndarray:
 def photographs(store: Store, root: Path, size: int) -> tuple[Images, Images]:
     """The images of train, and one of each group of duplicates of val, in memory, with their categories.
 
-    Args:
-        store: of the index maps.
-        root: folder of the data set.
-        size: pixels on a side.
+    Every validation image is a query among the others; a copy would be too easy to find.
 
     Raises:
         RetrievalError: an index map cannot be used, or an image cannot be read.
@@ -83,7 +78,7 @@ def photographs(store: Store, root: Path, size: int) -> tuple[Images, Images]:
     once = one_of_each(store.groups("val"))
     val = np.array(store.files("val"))[once].tolist()
     return (
-        (load_images(root, list(store.files("train")), size), store.categories("train")),
+        (load_images(root, store.files("train"), size), store.categories("train")),
         (load_images(root, val, size), store.categories("val")[once]),
     )
 
@@ -94,7 +89,7 @@ def fit(
     build: Callable[[], keras.Model],
     *,
     photographs: Callable[[int], tuple[Images, Images]],
-    recipe: Recipe | Sequence[Recipe],
+    recipes: Sequence[Recipe],
     loss: partial[dict[str, tf.Tensor]],
     needs: Sequence[str] = (),
     keep: Callable[[keras.Model], keras.Model] = lambda model: model,
@@ -103,33 +98,26 @@ def fit(
     """A trained encoder and its history: the artifacts `<name>.keras` and `<name>_history.csv`.
 
     They are loaded if they are valid, else the encoder is built and trained with the seed of the store's
-    settings.
+    settings. The history counts epochs through all stages.
 
     Args:
-        store: of the artifacts.
-        name: of the encoder.
-        build: makes the encoder to train.
         photographs: from pixels on a side to the images of train and val.
-        recipe: one, or one for each stage; every stage goes on with what the one before has learned.
+        recipes: one for each stage, whose crops differ; it goes on with what the one before has learned.
         loss: a loss with its settings as keywords, which are recorded.
         needs: the artifacts that the encoder is built from, beside the photographs.
         keep: what is saved of the trained model.
         show: is given the history after every epoch (of the current stage) and at the end (of all stages).
 
-    Returns:
-        What `keep` gave, and the history as `train` gives it, its epochs counted through all stages.
-
     Raises:
         RetrievalError: as `Store.make`.
     """
-    stages = [recipe] if isinstance(recipe, Recipe) else list(recipe)
-    recipes = {"recipe": asdict(stages[0])} if len(stages) == 1 else {"recipes": [*map(asdict, stages)]}
-    settings = {key: store.settings[key] for key in ("seed", "epochs")} | recipes | {"loss": loss.keywords}
+    settings = {key: store.settings[key] for key in ("seed", "epochs")}
+    settings |= {"recipes": [*map(asdict, recipes)], "loss": loss.keywords}
 
     def by(folder: Path) -> tuple[keras.Model, pd.DataFrame]:
         model, histories = build(), []
-        for stage in stages:
-            checkpoints = folder / f"{stage.crop}" if len(stages) > 1 else folder
+        for stage in recipes:
+            checkpoints = folder / str(stage.crop)
             options = {"loss": loss, "seed": settings["seed"], "folder": checkpoints, "on_epoch": show}
             model, history = train(model, *photographs(stage.size), stage, **options)
             histories.append(history)
@@ -153,23 +141,17 @@ def train(
     folder: Path,
     on_epoch: Callable[[pd.DataFrame], None] = lambda history: None,
 ) -> tuple[keras.Model, pd.DataFrame]:
-    """Trains an encoder on batches of P categories x K images.
+    """The encoder with the weights of its best epoch, and the history of its training, a row an epoch.
+
+    Columns of the history: epoch; the means of what `loss` gave; val_precision, the precision@3 of every
+    validation image queried against the others; seconds; kept, whether it is the best epoch.
 
     Args:
         encoder: images in [-1, 1] to embeddings; it is changed in place.
-        train_set: uint8 images `[n, size, size, 3]` and their categories `[n]`.
-        val_set: the same of the validation part.
-        recipe: what is learned from, and how fast.
         loss: what is minimised. Labels are the positions of the categories in sorted order.
-        seed: of the batches and crops.
         folder: of the checkpoints. If it holds undamaged ones that were written under the same name,
             training goes on after their last epoch. Anything else there is deleted.
         on_epoch: is given the history after every epoch.
-
-    Returns:
-        The encoder with the weights of its best epoch, and the history, a row an epoch: epoch; the
-        means of what `loss` gave; val_precision, the precision@3 of every validation image queried
-        against the others; seconds; kept, whether it is the best.
 
     Raises:
         RetrievalError: a checkpoint cannot be written.
@@ -181,7 +163,7 @@ def train(
     encoder.optimizer.build(encoder.trainable_variables)
     history, step = resume(encoder, folder), training_step(encoder, loss, recipe.crop)
     with bar(total=recipe.epochs * steps, initial=len(history) * steps, unit="batch") as progress:
-        while len(history) < recipe.epochs and not _has_stalled(history, recipe.patience):
+        while len(history) < min(recipe.epochs, best_epoch(history) + recipe.patience):
             progress.set_description(f"epoch {len(history) + 1} of {recipe.epochs}", refresh=False)
             started, rng, batches = monotonic(), np.random.default_rng([seed, len(history)]), []
             for _ in range(steps):
@@ -199,15 +181,10 @@ def train(
 
 
 def training_step(encoder: keras.Model, loss: Loss, crop: int) -> Callable[..., dict[str, tf.Tensor]]:
-    """A step on uint8 images, their labels, and crops and colours as `batches` draws them.
+    """A function that changes the encoder, whose optimiser is built, and gives what `loss` gave.
 
-    Args:
-        encoder: compiled; its optimiser is built.
-        loss: what is minimised.
-        crop: pixels on a side of the crops.
-
-    Returns:
-        A function that changes the encoder and gives what `loss` gave.
+    It takes uint8 images `[n, size, size, 3]`, their labels `[n]`, and crops `[n, 4]` and colours `[n, 3]` as
+    `batches` draws them. The encoder sees `crop` x `crop` pixels.
     """
 
     @tf.function(reduce_retracing=True)
@@ -227,16 +204,15 @@ def training_step(encoder: keras.Model, loss: Loss, crop: int) -> Callable[..., 
 def describe(history: pd.DataFrame, *, chance: float) -> str:
     """One line about a training of one stage or more, from its history and the precision@3 of chance."""
     best = history[history.kept].iloc[-1]
-    little = best.val_precision < NEXT_TO_NOTHING * chance
+    little = ": it has learned next to nothing" if best.val_precision < NEXT_TO_NOTHING * chance else ""
     return (
-        f"{len(history)} epochs in {history.seconds.sum() / 60:.0f} min; "
-        f"best validation precision@3 {best.val_precision:.3f} after epoch {best.epoch:.0f}, "
-        f"by chance {chance:.3f}{': it has learned next to nothing' if little else ''}"
+        f"{len(history)} epochs in {history.seconds.sum() / 60:.0f} min; best validation precision@3 "
+        f"{best.val_precision:.3f} after epoch {best.epoch:.0f}, by chance {chance:.3f}{little}"
     )
 
 
 def validation_precision(encoder: keras.Model, images: np.ndarray, categories: np.ndarray) -> float:
-    """Precision@3 in [0, 1] of every image `[n, size, size, 3]` queried against all the others.
+    """Precision@3, in [0, 1], of every image `[n, size, size, 3]` queried against all the others.
 
     With fewer than four images, all the others count.
     """
@@ -248,7 +224,7 @@ def validation_precision(encoder: keras.Model, images: np.ndarray, categories: n
 
 def _draw(
     images: np.ndarray, labels: np.ndarray, recipe: Recipe, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, ...]:
     """A batch for `training_step`: images, labels, crops and colours."""
     rows = draw_batch(labels, recipe.categories, recipe.images, rng)
     crops = draw_crops(len(rows), recipe.least_area, rng)
@@ -258,25 +234,16 @@ def _draw(
 def _learning_rate(recipe: Recipe, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
     """Linear warm-up, then half a cosine down to nearly nothing.
 
-    Warming up takes half an epoch, `WARM_UP` steps at least, and half of all steps at most. With few images,
-    half an epoch is only one or two steps. Without a longer warm-up, triplet training from scratch
-    collapses: all embeddings end in one point.
+    Warming up takes half an epoch, `WARM_UP` steps at least, and half of all steps at most. Without it,
+    triplet training of few images from scratch collapses: all embeddings end in one point.
     """
     total = steps * recipe.epochs
     warm_up = max(1, min(max(steps // 2, WARM_UP), total // 2))
+    rate, decay = recipe.learning_rate, max(1, total - warm_up)
     return keras.optimizers.schedules.CosineDecay(
-        recipe.learning_rate / 10,
-        max(1, total - warm_up),
-        alpha=0.01,
-        warmup_target=recipe.learning_rate,
-        warmup_steps=warm_up,
+        rate / 10, decay, alpha=0.01, warmup_target=rate, warmup_steps=warm_up
     )
 
 
 def _table(history: History) -> pd.DataFrame:
-    table = pd.DataFrame(history)
-    return table.assign(kept=table.epoch == best_epoch(history))
-
-
-def _has_stalled(history: History, patience: int) -> bool:
-    return bool(history) and len(history) - best_epoch(history) >= patience
+    return pd.DataFrame(history).assign(kept=lambda table: table.epoch == best_epoch(history))

@@ -26,9 +26,8 @@ def valid_triplets(labels: tf.Tensor) -> tf.Tensor:
 
     Two different images of one category, and one image of another.
     """
-    same = labels[:, None] == labels[None, :]
-    positive = same & ~tf.eye(tf.shape(labels)[0], dtype=tf.bool)
-    return positive[:, :, None] & ~same[:, None, :]
+    positive, negative = _pairs(labels)
+    return positive[:, :, None] & negative[:, None, :]
 
 
 def excess(distances: tf.Tensor, margin: float) -> tf.Tensor:
@@ -46,10 +45,9 @@ def mine_hardest(distances: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 
     Every category must occur at least twice, and not be the only one.
     """
-    same = labels[:, None] == labels[None, :]
-    positive = same & ~tf.eye(tf.shape(labels)[0], dtype=tf.bool)
+    positive, negative = _pairs(labels)
     farthest = tf.argmax(tf.where(positive, distances, -1.0), axis=1)
-    nearest = tf.argmin(tf.where(same, float("inf"), distances), axis=1)
+    nearest = tf.argmin(tf.where(negative, distances, float("inf")), axis=1)
     return tf.stack([tf.range(tf.size(farthest), dtype=tf.int64), farthest, nearest], axis=1)
 
 
@@ -76,18 +74,13 @@ def hinge(
     mining: str = "violating",
     unit_length: bool = True,
 ) -> dict[str, tf.Tensor]:
-    """The triplet loss of a batch.
+    """The triplet loss of embeddings `[n, dim]` ("loss"), and what `violating_shares` gives.
 
     Args:
-        embeddings: `[n, dim]` of any length.
         labels: integers `[n]`.
         margin: in squared distance; on the unit sphere within [0, 4].
         mining: "violating" (batch-all), "hardest" (batch-hard) or "random".
         unit_length: whether embeddings are first put on the unit sphere.
-
-    Returns:
-        "loss": mean of max(0, d(a, p) - d(a, n) + margin) over the mined triplets;
-        "random" and "hardest" of `violating_shares`.
     """
     if unit_length:
         embeddings = tf.math.l2_normalize(embeddings, axis=1)
@@ -107,11 +100,15 @@ def mean_hinge(distances: tf.Tensor, triplets: tf.Tensor, margin: float) -> tf.T
 def violating_shares(distances: tf.Tensor, labels: tf.Tensor, margin: float) -> dict[str, tf.Tensor]:
     """The share of a batch's triplets, in [0, 1], that violate the condition.
 
-    Returns:
-        "random": among all valid triplets, as if one were drawn at random;
-        "hardest": among the triplets of batch-hard mining.
+    "random" is the share among all valid triplets, "hardest" among those of batch-hard mining.
     """
     violating = tf.shape(mine_violating(distances, labels, margin))[0]
     valid = tf.math.count_nonzero(valid_triplets(labels), dtype=tf.int32)
     hardest = tf.gather_nd(excess(distances, margin), mine_hardest(distances, labels)) > 0.0
     return {"random": violating / valid, "hardest": tf.reduce_mean(tf.cast(hardest, tf.float32))}
+
+
+def _pairs(labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Which pairs are two images of one category, and which are of two categories, boolean `[n, n]` each."""
+    same = labels[:, None] == labels[None, :]
+    return same & ~tf.eye(tf.shape(labels)[0], dtype=tf.bool), ~same

@@ -26,13 +26,7 @@ FALL_BACK_MODEL_SHA256 = "272e38e5be1439aa2b6459bae498b601a06edc16f8068e62b7db20
 
 @dataclass(frozen=True)
 class Weights:
-    """A file of MobileNetV2 weights without the classifier.
-
-    Attributes:
-        name: where they come from, for people.
-        path: the file.
-        sha256: of its content.
-    """
+    """A file of MobileNetV2 weights without the classifier, its SHA-256, and where it comes from in words."""
 
     name: str
     path: Path
