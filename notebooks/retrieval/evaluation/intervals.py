@@ -17,27 +17,20 @@ RESAMPLES, RESAMPLE_BLOCK = 10_000, 100  # drawn in all, and at a time
 def bootstrap_interval(
     values: np.ndarray, *, groups: np.ndarray | None = None, seed: int = 0, confidence: float = 0.95
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean over queries.
+    """Both ends of the percentile bootstrap interval of the mean of values, `[n_queries]`.
 
-    Queries that are duplicates of each other say the same thing twice, and an interval that counts
-    them as independent is too narrow. Whole groups are therefore drawn, with replacement, as many as
-    there are; the mean of a resample is over all queries of the groups drawn. This is the cluster
-    bootstrap (Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8;
-    Field and Welsh, "Bootstrapping clustered data", J. R. Statist. Soc. B 69(3), 2007).
+    Queries that are duplicates of each other say the same thing twice, and an interval that counts them as
+    independent is too narrow. Whole groups are therefore drawn, with replacement, as many as there are; the
+    mean of a resample is over all queries of the groups drawn. This is the cluster bootstrap (Davison and
+    Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8; Field and Welsh, "Bootstrapping
+    clustered data", J. R. Statist. Soc. B 69(3), 2007).
 
-    `bootstrap_interval(a - b, groups=groups)` is the paired interval of the difference between two
-    methods on the same queries: every query is drawn with what both made of it.
+    `bootstrap_interval(a - b, groups=groups)` is the paired interval of the difference between two methods
+    on the same queries: every query is drawn with what both made of it.
 
     Args:
-        values: one per query, `[n_queries]`.
-        groups: integers `[n_queries]`, the same for queries that are duplicates of each other. None
-            takes every query by itself (Efron, "Bootstrap methods: another look at the jackknife",
-            1979).
-        seed: of the 10,000 resamples; the same seed gives the same interval.
-        confidence: in (0, 1).
-
-    Returns:
-        Both ends.
+        groups: integers `[n_queries]`, equal for duplicates. None takes every query by itself (Efron,
+            "Bootstrap methods: another look at the jackknife", 1979).
 
     Raises:
         ValueError: there are not as many groups as values.
@@ -72,14 +65,9 @@ def bootstrap_interval(
 
 
 def verdict(interval: tuple[float, float], *, higher_is_better: bool = True) -> str:
-    """What the interval of a difference says of the first method.
+    """What the interval of the first method's values less the second's says of the first.
 
-    Args:
-        interval: of the first method's values less the second's, as `bootstrap_interval` gives it.
-        higher_is_better: False for measures of which 0 is perfect, such as NMRR.
-
-    Returns:
-        "better", "worse", or "no difference" if the interval includes zero.
+    "better", "worse", or "no difference" if it includes zero. Of a measure such as NMRR, less is better.
 
     >>> verdict((0.01, 0.03)), verdict((0.0, 0.03))
     ('better', 'no difference')
@@ -101,11 +89,7 @@ MEASURES = {
 
 
 def intervals(queries: pd.DataFrame, *, seed: int) -> pd.DataFrame:
-    """The measures of one method, from its `query_table`.
-
-    Returns:
-        A row for each of P@3, mAP and ANMRR, with the columns value, low and high, in [0, 1].
-    """
+    """P@3, mAP and ANMRR, a row each, from a `query_table`: columns value, low and high, in [0, 1]."""
     rows = {}
     for measure, (column, _) in MEASURES.items():
         values, groups = queries[column].to_numpy(), queries["group"].to_numpy()
@@ -114,11 +98,10 @@ def intervals(queries: pd.DataFrame, *, seed: int) -> pd.DataFrame:
 
 
 def compare(first: pd.DataFrame, second: pd.DataFrame, *, seed: int) -> pd.DataFrame:
-    """The difference between two methods on the same queries, from the `query_table` of each.
+    """The difference of P@3, mAP and ANMRR, a row each, of two methods, from the `query_table` of each.
 
-    Returns:
-        A row for each of P@3, mAP and ANMRR: difference is the first less the second, low and high
-        its paired interval, verdict what that says of the first.
+    The column difference is the first less the second, low and high its paired interval, and verdict what
+    that says of the first.
 
     Raises:
         ValueError: the queries are not the same.
@@ -134,16 +117,11 @@ def compare(first: pd.DataFrame, second: pd.DataFrame, *, seed: int) -> pd.DataF
 
 
 def ablation(tables: Mapping[str, pd.DataFrame], against: Mapping[str, str], *, seed: int) -> pd.DataFrame:
-    """What every step is worth against the step that it builds on.
+    """What every step is worth against the step that it builds on: a row per step, indexed by `step`.
 
-    Args:
-        tables: the `query_table` of every step, by name.
-        against: by step, the one it is compared with; a step without one is where a series starts.
-        seed: of the intervals.
-
-    Returns:
-        A row per step, indexed by `step`: against; for each measure its value, and difference, low,
-        high and verdict as `compare` has them (columns "P@3", "P@3 difference", …).
+    From the `query_table` of every step, and the step that each is compared with; one without starts a
+    series. Columns: against; for each measure its value, and difference, low, high and verdict as `compare`
+    has them ("P@3", "P@3 difference", …).
     """
     rows = {}
     for step, table in tables.items():

@@ -21,13 +21,7 @@ CUTOFFS = (1, 3, 10)
 
 @dataclass(frozen=True)
 class Scores:
-    """The metrics of every query, each float64 `[n_queries]` in [0, 1].
-
-    Attributes:
-        precision: by the number of retrieved images it looks at, 1, 3 and 10.
-        average_precision: over the full ranking.
-        nmrr: normalised modified retrieval rank; 0 is perfect.
-    """
+    """The metrics of every query, each float64 `[n_queries]` in [0, 1]; precision at 1, 3 and 10."""
 
     precision: dict[int, np.ndarray]
     average_precision: np.ndarray
@@ -50,17 +44,13 @@ class Scores:
 
 
 def precision_at(relevant: np.ndarray, k: int) -> np.ndarray:
-    """The share of the first k retrieved images that are relevant.
+    """The share of the first k retrieved images that are relevant, float64 `[n_queries]` in [0, 1].
 
     Args:
         relevant: boolean `[n_queries, >= k]`, nearest first.
-        k: how many images count, at least 1.
-
-    Returns:
-        float64 `[n_queries]` in [0, 1].
 
     Raises:
-        ValueError: fewer than k images were retrieved.
+        ValueError: fewer than k images were retrieved, or k is less than 1.
 
     >>> precision_at(np.array([[True, False, True, True]]), 2)
     array([0.5])
@@ -71,17 +61,14 @@ def precision_at(relevant: np.ndarray, k: int) -> np.ndarray:
 
 
 def average_precision(relevant: np.ndarray) -> np.ndarray:
-    """The mean, over a query's relevant images, of the precision at the rank of each of them.
+    """The mean precision at the rank of every relevant image, float64 `[n_queries]` in (0, 1]; 1 is perfect.
 
-    AP(q) = 1 / NG(q) * sum over the relevant ranks r of precision@r, without interpolation, where
-    NG(q) is the number of relevant images (Manning, Raghavan and Schütze, "Introduction to
-    Information Retrieval", 2008, section 8.4).
+    AP(q) = 1 / NG(q) * sum over the relevant ranks r of precision@r, without interpolation. NG(q) is the
+    number of relevant images (Manning, Raghavan and Schütze, "Introduction to Information Retrieval", 2008,
+    section 8.4).
 
     Args:
         relevant: boolean `[n_queries, n_index]`, the full ranking, nearest first.
-
-    Returns:
-        float64 `[n_queries]` in (0, 1]; 1 where all relevant images come first.
 
     Raises:
         ValueError: a query has no relevant image, for which the mean is undefined.
@@ -98,22 +85,18 @@ def average_precision(relevant: np.ndarray) -> np.ndarray:
 
 
 def nmrr(relevant: np.ndarray, *, ng_max: int) -> np.ndarray:
-    """MPEG-7's normalised modified retrieval rank.
+    """MPEG-7's normalised modified retrieval rank, float64 `[n_queries]` in [0, 1]; 0 is perfect.
 
         NMRR(q) = (AVR(q) - 0.5 (1 + NG(q))) / (1.25 K(q) - 0.5 (1 + NG(q)))
 
-    NG(q) is the number of relevant images, K(q) = min(4 NG(q), 2 ng_max) the rank up to which they
-    count as found, and AVR(q) their mean rank, where any rank beyond K(q) counts as 1.25 K(q).
-    Its mean over queries is ANMRR (Manjunath, Ohm, Vasudevan and Yamada, "Color and texture
-    descriptors", IEEE Trans. Circuits and Systems for Video Technology 11(6), 2001).
+    NG(q) is the number of relevant images, K(q) = min(4 NG(q), 2 ng_max) the rank up to which they count as
+    found, and AVR(q) their mean rank; any rank beyond K(q) counts as 1.25 K(q). 1 means that none is found.
+    The mean over queries is ANMRR (Manjunath, Ohm, Vasudevan and Yamada, "Color and texture descriptors",
+    IEEE Trans. Circuits and Systems for Video Technology 11(6), 2001).
 
     Args:
         relevant: boolean `[n_queries, n_index]`, the full ranking, nearest first.
-        ng_max: the largest NG over all queries, those of other blocks included.
-
-    Returns:
-        float64 `[n_queries]` in [0, 1]: 0 where all relevant images come first, 1 where none is
-        found by rank K(q).
+        ng_max: the largest NG over all queries, also of other blocks.
 
     Raises:
         ValueError: a query has no relevant image, or more than `ng_max`.
@@ -138,11 +121,8 @@ def evaluate(
 ) -> Scores:
     """All metrics, from full rankings that need never be in memory together.
 
-    Args:
-        rankings: consecutive blocks `[b, n_index]` of positions in the index, as
-            `search.rank_blocks` yields them. Of an index of fewer than 10, all that there are count.
-        index_categories: `[n_index]`.
-        query_categories: `[n_queries]`.
+    The rankings are consecutive blocks `[b, n_index]` of positions in the index, as `rank_blocks` yields
+    them; the categories are `[n_index]` and `[n_queries]`. Of fewer than 10 images, precision takes all.
 
     Raises:
         ValueError: a query's category is not in the index, or the rankings do not hold all of the
@@ -171,16 +151,10 @@ def evaluate(
 def category_report(query_categories: np.ndarray, retrieved_categories: np.ndarray) -> pd.DataFrame:
     """Precision, recall and F1 of each category, over all pairs of a query and a retrieved image.
 
-    A pair is right if both are of one category. Of a category's pairs, precision is the share of
-    right ones among those retrieved from it, recall the share among those queried with it.
-
-    Args:
-        query_categories: `[n_queries]`.
-        retrieved_categories: `[n_queries, k]`.
-
-    Returns:
-        A row per category that was queried, named by the index `category`, best F1 first, then by
-        name. Columns precision, recall, f1 (0 where undefined) and queries.
+    A pair is right if both are of one category. Of a category's pairs, precision is the share of right ones
+    among those retrieved from it, recall the share among those queried with it. Queries have the categories
+    `[n_queries]`, what was retrieved for them `[n_queries, k]`. There is a row per category that was
+    queried, best F1 first, then by name. F1 is 0 if it is undefined.
 
     >>> retrieved = np.array([["cat", "cat"], ["cat", "dog"]])
     >>> category_report(np.array(["cat", "dog"]), retrieved).round(2)  # doctest: +NORMALIZE_WHITESPACE
@@ -203,8 +177,8 @@ def category_report(query_categories: np.ndarray, retrieved_categories: np.ndarr
 def confusion(query_categories: np.ndarray, retrieved_categories: np.ndarray) -> pd.DataFrame:
     """How many images of each category (columns) were retrieved for queries of each (rows).
 
-    Args and pairs as `category_report`. Rows are the categories that were queried, columns those
-    that were queried or retrieved, both by name.
+    From the pairs of `category_report`. Rows are the categories that were queried, columns those that were
+    queried or retrieved, both by name.
 
     >>> retrieved = np.array([["cat", "cat"], ["cat", "dog"]])
     >>> confusion(np.array(["cat", "dog"]), retrieved)  # doctest: +NORMALIZE_WHITESPACE
@@ -222,23 +196,14 @@ def confusion(query_categories: np.ndarray, retrieved_categories: np.ndarray) ->
 
 
 def confusion_shares(counts: pd.DataFrame, queried: Sequence[str], *, least: float = 0.03) -> pd.DataFrame:
-    """What was retrieved for the queries of some categories, without what is rare for all of them.
-
-    Args:
-        counts: as `confusion`.
-        queried: the categories to look at.
-        least: the share that a column must reach in at least one row, in [0, 1].
-
-    Returns:
-        Shares of the images retrieved, in [0, 1]: rows as `queried`, columns as in `counts`.
-    """
+    """The rows of `confusion` of the queried categories, as shares, without columns below `least` in all."""
     shares = counts.loc[list(queried)]
     shares = shares.div(shares.sum(axis=1), axis=0)
     return shares.loc[:, (shares >= least).any()]
 
 
 def _relevant_ranks(relevant: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Row and rank (from 1) of every relevant image, and how many each row has."""
+    """Row and rank (from 1) of every relevant image, `[n]`, and how many each row has, `[n_queries]`."""
     ng = relevant.sum(axis=1)
     if not ng.all():
         raise ValueError(f"{(ng == 0).sum()} queries have no relevant image, the first at row {ng.argmin()}")

@@ -21,13 +21,7 @@ from retrieval.search.feedback import ALPHA, BETA, GAMMA
 
 
 class Method(NamedTuple):
-    """How a method is shown.
-
-    Attributes:
-        title: what it is called.
-        colour: of its dots and lines.
-        original: whether the original work has it.
-    """
+    """How a method is shown, and whether the original work has it."""
 
     title: str
     colour: str
@@ -63,14 +57,9 @@ def load_reported() -> dict[str, Any]:
 def keep(
     store: Store, name: str, queries: pd.DataFrame, categories: pd.DataFrame, **chosen: Any
 ) -> dict[str, Any]:
-    """Saves a method's figures, which it returns, with its report and the figures of its queries.
+    """The figures of the features `name`, saved with their `category_report` and `query_table`.
 
-    Args:
-        store: holds the features `<name>_train.npy` and `<name>_test.npy`.
-        name: of the features.
-        queries: as `scoring.query_table`.
-        categories: as `metrics.category_report`, best F1 first.
-        chosen: what validation chose for the method, such as a weight; kept with the figures.
+    What validation chose for the method, such as a weight, is kept with the figures.
 
     Raises:
         RetrievalError: writing failed.
@@ -84,31 +73,23 @@ def keep(
 
 
 def summary(results: Mapping[str, Result], reported: Mapping[str, Any]) -> pd.DataFrame:
-    """Accuracy in percent and ANMRR of every method, beside the reported figures.
+    """Accuracy in percent and ANMRR of every method, by `<features>`, beside the reported figures.
 
-    Args:
-        results: by `<features>`.
-        reported: as `load_reported`; a method that it does not know gets NaN.
-
-    Returns:
-        One row per method, as `ordered`. Columns (measure,
-        "reported" | "reproduced" | "low" | "high" | "difference"), low and high being the ends of the
-        95 % interval of what was reproduced. Where the data are not the original's, there is neither
-        "reported" nor "difference", and what is "measured" reproduces nothing.
+    There is a row per method, as `ordered`. Columns are (measure, "reported" | "reproduced" | "low" |
+    "high" | "difference"); low and high are the ends of the 95 % interval of what was reproduced, and what
+    was not reported is NaN. If the data are not the original's, there is neither "reported" nor
+    "difference", and what is "measured" reproduces nothing.
     """
-    order = ordered(results)
-    columns = {}
-    for measure, key, unit in ((ACCURACY, "accuracy", 100), (ANMRR, "anmrr", 1)):
-        theirs = pd.Series([reported["methods"].get(name, {}).get(key) for name in order], dtype=float) * unit
-        ours = pd.Series([results[name][key] for name in order], dtype=float) * unit
-        columns[measure, "reported"] = theirs
-        columns[measure, "reproduced"] = ours
-        for end, side in enumerate(("low", "high")):
-            ends_of = [results[name][f"{key}_interval"][end] for name in order]
-            columns[measure, side] = pd.Series(ends_of, dtype=float) * unit
-        columns[measure, "difference"] = ours - theirs
-    table = pd.DataFrame(columns)
-    table.index = pd.Index([title(name) for name in order], name="method")
+    rows: dict[str, dict[tuple[str, str], float]] = {}
+    for name in ordered(results):
+        row = rows[title(name)] = {}
+        for measure, key, unit in ((ACCURACY, "accuracy", 100), (ANMRR, "anmrr", 1)):
+            theirs = unit * reported["methods"].get(name, {}).get(key, np.nan)
+            ours, (low, high) = unit * results[name][key], results[name][f"{key}_interval"]
+            row |= {(measure, "reported"): theirs, (measure, "reproduced"): ours}
+            row |= {(measure, "low"): unit * low, (measure, "high"): unit * high}
+            row[measure, "difference"] = ours - theirs
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
     if is_comparable(results):
         return table
     return table.drop(columns=["reported", "difference"], level=1).rename(columns={"reproduced": "measured"})
@@ -121,11 +102,7 @@ def ordered(names: Iterable[str]) -> list[str]:
 
 
 def best_and_worst(report: pd.DataFrame) -> pd.DataFrame:
-    """The five best categories beside the five worst, the worst first; all of them if there are few.
-
-    Args:
-        report: sorted, best first, indexed by `category`.
-    """
+    """The five best categories of a `category_report` beside the five worst; all of them if there are few."""
     if len(report) <= 2 * SHOWN:
         return report
     ends = {"best": report.head(SHOWN), "worst": report.iloc[::-1].head(SHOWN)}
@@ -133,8 +110,7 @@ def best_and_worst(report: pd.DataFrame) -> pd.DataFrame:
 
 
 def caption(results: Mapping[str, Result]) -> str:
-    """Data, split, seed, weights, and epochs where they were cut short, in one line; and whether the
-    reported figures compare."""
+    """One line: data, split, seed, weights, epochs if cut short, and whether reported figures compare."""
     first = next(iter(results.values()))
     data = first["data"]
     line = (
@@ -160,14 +136,10 @@ def remarks(results: Mapping[str, Result]) -> list[str]:
 
 
 def shown_pairs(reported: Mapping[str, Any], vectors: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """The distances that the original shows for single pairs of files, beside those of `vectors`.
+    """The Euclidean distances that the original shows for pairs of files, beside those of `vectors`.
 
-    Args:
-        reported: as `load_reported`.
-        vectors: MobileNetV2 features `[1280]` by file. Pairs whose files are not there are left out.
-
-    Returns:
-        Columns query, retrieved, reported, measured (Euclidean) and difference, a row per pair.
+    These are MobileNetV2 features `[1280]` by file. Pairs whose files are not there are left out. The columns
+    are query, retrieved, reported, measured and difference.
     """
     rows = [
         (query, file, distance, float(np.linalg.norm(vectors[query] - vectors[file])))
@@ -190,14 +162,9 @@ def agreement(pairs: pd.DataFrame) -> str:
 def keep_feedback(
     store: Store, features: str, simulated: Rounds, weak: np.ndarray, *, judged: int
 ) -> dict[str, Any]:
-    """Saves the figures of relevance feedback, which it returns, as `results/feedback.json`.
+    """The figures of Rocchio (reported weights, all test queries), saved as `results/feedback.json`.
 
-    Args:
-        store: holds the features, and `results/<features>.json`.
-        features: what was searched.
-        simulated: Rocchio with the reported weights, over all test queries.
-        weak: which queries are of one of the worst categories, boolean `[n_queries]`.
-        judged: images that were judged in a round.
+    `weak`, boolean `[n_queries]`, tells which queries are of one of the worst categories.
 
     Raises:
         RetrievalError: an artifact cannot be used, or writing failed.

@@ -8,15 +8,10 @@ PAIRS = 2000
 
 
 def good_and_bad(right: np.ndarray, *, count: int = 2, seed: int) -> np.ndarray:
-    """Queries with the most right results, then queries with the fewest, drawn from all of them.
+    """Queries with the most right results, then queries with the fewest, rows of `right`, int64.
 
-    Args:
-        right: which retrieved images are of the query's category, boolean `[n_queries, k]`.
-        count: of queries of each kind; fewer if there are fewer.
-        seed: of the draw.
-
-    Returns:
-        Rows of `right`, int64, each at most once. If all queries are equally good, only `count`.
+    `right`, boolean `[n_queries, k]`, tells which retrieved images are of the query's category. Of each kind,
+    `count` are drawn, or as many as there are; if all queries are equally good, there is one kind.
 
     >>> good_and_bad(np.array([[True, False], [False, False], [True, True]]), seed=0)
     array([2, 1])
@@ -27,15 +22,9 @@ def good_and_bad(right: np.ndarray, *, count: int = 2, seed: int) -> np.ndarray:
 
 
 def contribution(features: np.ndarray, dimensions: int, *, seed: int) -> np.ndarray:
-    """The share of the first dimensions in the squared distances of 2,000 random pairs of rows.
+    """The share, in [0, 1], of the first dimensions in the squared distances of 2,000 random pairs of rows.
 
-    Args:
-        features: `[n, dim]`, n at least 2.
-        dimensions: how many of them, from the first.
-        seed: of the draw.
-
-    Returns:
-        In [0, 1], `[pairs]`. Pairs of equal rows have no distance to share, and are left out.
+    Features are `[n, dim]`, n at least 2. Pairs of equal rows have no distance to share, and are left out.
 
     >>> contribution(np.array([[0.0, 0.0], [3.0, 4.0]]), 1, seed=0).mean().round(2).item()
     0.36

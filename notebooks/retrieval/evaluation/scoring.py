@@ -14,12 +14,7 @@ if TYPE_CHECKING:
 
 
 def score(gallery: Part, queries: Part) -> Scores:
-    """The metrics of every query, from the full ranking of the gallery by Euclidean distance.
-
-    Args:
-        gallery: what is searched.
-        queries: features of the same dimension.
-    """
+    """The metrics of every query, from the full ranking of the gallery by Euclidean distance."""
     rankings = rank_blocks(gallery.features, queries.features)
     return evaluate(rankings, gallery.categories, queries.categories)
 
@@ -27,8 +22,7 @@ def score(gallery: Part, queries: Part) -> Scores:
 def query_table(scores: Scores, queries: Part) -> pd.DataFrame:
     """The figures of every query, from which every mean, interval and comparison follows.
 
-    Returns:
-        Columns file, group, precision_at_1, precision_at_3, precision_at_10, average_precision, nmrr.
+    Columns: file, group, precision_at_1, precision_at_3, precision_at_10, average_precision, nmrr.
     """
     import pandas as pd
 
@@ -38,12 +32,7 @@ def query_table(scores: Scores, queries: Part) -> pd.DataFrame:
 
 
 def score_table(scores: Mapping[Any, Scores], name: str) -> pd.DataFrame:
-    """A row for each of several scores, with the columns P@3, mAP and ANMRR.
-
-    Args:
-        scores: by what they belong to, such as a weight.
-        name: of the index.
-    """
+    """A row for each of several scores, with the columns P@3, mAP and ANMRR; `name` is of the index."""
     import pandas as pd
 
     rows = {key: (each.accuracy, each.map, each.anmrr) for key, each in scores.items()}

@@ -17,15 +17,13 @@ from retrieval.search.neighbours import nearest
 class Rounds:
     """Precision of every query after every round, each float64 `[rounds + 1, n_queries]`.
 
-    Measured on as many of the nearest images as a round judges. Row t uses the query moved t times;
-    row 0 is before any feedback.
+    Measured on as many of the nearest images as a round judges. Row t uses the query moved t times; row 0 is
+    before any feedback.
 
     Attributes:
-        precision: over the whole gallery. It counts images judged before, which a moved query brings
-            back.
+        precision: over the whole gallery. It counts images judged before, which a moved query brings back.
         residual: without the images judged before and their duplicates, over the residual collection.
-        baseline_residual: the original query's, with the same images left out: what `residual` has
-            to beat.
+        baseline_residual: the original query's, with the same images left out: what `residual` has to beat.
     """
 
     precision: np.ndarray
@@ -45,19 +43,15 @@ def simulate(
 ) -> Rounds:
     """Feedback from a user who judges as the categories say, except for mistakes.
 
-    Each round judges the nearest images that were not judged yet. The next query is what the method
-    makes of the original query and all images judged so far. Judging an image judges its duplicates.
+    Each round judges the nearest images that were not judged yet. The next query is what the method makes of
+    the original query and all images judged so far. Judging an image judges its duplicates.
 
     Args:
-        gallery: what is searched.
-        queries: features of the same dimension.
-        method: what moves the queries.
         rounds: how often a query is moved.
         judged: images that are judged in a round; also the cut-off of the precision.
         wrong: the chance in [0, 1] that a judgement is the opposite of what the categories say.
             Precision goes by the categories all the same.
-        seed: of the wrong judgements. Methods compared with one seed meet the same ones, by round,
-            query and rank.
+        seed: methods compared with one seed meet the same wrong judgements, by round, query and rank.
 
     Raises:
         ValueError: the gallery may have too few images to judge and score in every round.
@@ -85,15 +79,8 @@ def simulate(
 def ceiling(simulated: Rounds, gallery: Part, queries: Part, *, judged: int) -> np.ndarray:
     """The most that any ranking of the residual collections could reach, as relevant images run out.
 
-    Args:
-        simulated: as `simulate` gives it.
-        gallery: what was searched.
-        queries: their categories are in the gallery.
-        judged: images that were judged in a round.
-
-    Returns:
-        Precision in [0, 1], float64 `[rounds + 1, n_queries]`. Duplicates of judged images still count
-        as left, so this can be a little too high, never too low.
+    A precision in [0, 1], float64 `[rounds + 1, n_queries]`. Duplicates of judged images still count as left,
+    so this can be a little too high, never too low.
     """
     found = judged * (np.cumsum(simulated.residual, axis=0) - simulated.residual)
     names, counts = np.unique(gallery.categories, return_counts=True)
