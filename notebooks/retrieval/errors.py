@@ -1,7 +1,5 @@
 """The one exception that a user is meant to read, and how a command ends."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from pathlib import Path

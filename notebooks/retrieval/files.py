@@ -1,7 +1,5 @@
 """Single files: written as a whole or not at all, told apart by SHA-256."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Progress bars for what takes longer than two seconds: how far it is, and how long it still takes."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from tqdm import tqdm

@@ -1,7 +1,5 @@
 """The few things a user can set, all through environment variables."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Keeps off the terminal what libraries written in C++ log there and no log level keeps off."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Artifacts as files: what each suffix holds, and what an array must be like."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Locks on a folder of artifacts, which the operating system takes back when their holder dies."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress

@@ -1,7 +1,5 @@
 """Which notebook makes which artifact, and so what to do if one is missing."""
 
-from __future__ import annotations
-
 from fnmatch import fnmatch
 
 # The first pattern that fits an artifact's name tells what makes it.

@@ -5,8 +5,6 @@ made it, and the SHA-256 of each artifact that it was made from. This tells an a
 from one that is missing, damaged or stale.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress

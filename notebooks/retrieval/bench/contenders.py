@@ -3,8 +3,6 @@
 The timed function returns the positions found, `[n_queries, k]`, if it answers queries, and None if not.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -4,8 +4,6 @@ Contenders take turns, round after round: what slows the machine down for a whil
 Each runs in a process of its own, which makes its peak of memory its own.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import platform

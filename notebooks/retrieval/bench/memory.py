@@ -1,7 +1,5 @@
 """Peaks of memory."""
 
-from __future__ import annotations
-
 import resource
 import sys
 

@@ -1,7 +1,5 @@
 """Writes `bench.json` and its figure: `python -m retrieval.commands.bench`, or `make bench`."""
 
-from __future__ import annotations
-
 import json
 import sys
 

@@ -1,7 +1,5 @@
 """What make compares to see whether notebooks must run again: `python -m retrieval.commands.changes`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from retrieval.artifacts.locks import locked

@@ -1,7 +1,5 @@
 """Downloads the real set to `data/mammals`: `python -m retrieval.commands.data`, or `make data`."""
 
-from __future__ import annotations
-
 from retrieval.data.dataset import REAL_CATEGORIES, REAL_IMAGES
 from retrieval.data.download import download
 from retrieval.errors import run

@@ -1,7 +1,5 @@
 """The images nearest to a picture: `make query IMAGE=photo.jpg`, or `python -m retrieval.commands.query`."""
 
-from __future__ import annotations
-
 import os
 
 from retrieval.errors import RetrievalError, run

@@ -1,7 +1,5 @@
 """Writes `report.html`, one file to send: `python -m retrieval.commands.report`, or `make report`."""
 
-from __future__ import annotations
-
 from retrieval.artifacts.store import open_store
 from retrieval.commands.table import show
 from retrieval.errors import RetrievalError, run

@@ -1,7 +1,5 @@
 """Runs notebooks from top to bottom, as `make` does: `python -m retrieval.commands.run NOTEBOOK.ipynb …`."""
 
-from __future__ import annotations
-
 import re
 import sys
 import time

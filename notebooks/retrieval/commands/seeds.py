@@ -1,7 +1,5 @@
 """Split and retrieval repeated for five seeds: `python -m retrieval.commands.seeds`, or `make seeds`."""
 
-from __future__ import annotations
-
 from retrieval.artifacts.store import begin
 from retrieval.errors import run
 from retrieval.studies.splits import SEEDS, repeat, spread, whole_set

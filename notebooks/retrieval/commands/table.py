@@ -1,7 +1,5 @@
 """The table that ends a run: `python -m retrieval.commands.table`, or `make`."""
 
-from __future__ import annotations
-
 from retrieval.artifacts.store import Store, open_store
 from retrieval.data.dataset import need_categories
 from retrieval.errors import RetrievalError, run

@@ -3,8 +3,6 @@
 A section of a notebook that draws something gives its heading, its first picture and the paragraph after it.
 """
 
-from __future__ import annotations
-
 import re
 from base64 import b64decode
 from collections.abc import Iterator

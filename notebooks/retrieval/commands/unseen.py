@@ -1,7 +1,5 @@
 """Categories held out of training, three draws: `python -m retrieval.commands.unseen`, or `make unseen`."""
 
-from __future__ import annotations
-
 from retrieval.artifacts.store import begin
 from retrieval.errors import run
 from retrieval.studies.unseen_categories import DRAWS, hold_out, measure, summary

@@ -1,7 +1,5 @@
 """Checks every artifact against the manifest: `python -m retrieval.commands.verify`, or `make verify`."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The images of a folder: finding them, and saying which data set they are."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections import Counter

@@ -1,7 +1,5 @@
 """Opening image files, whatever they contain, in bounded time and memory."""
 
-from __future__ import annotations
-
 import logging
 import stat
 import struct

@@ -1,7 +1,5 @@
 """Downloads the real set to `data/mammals`."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from pathlib import Path

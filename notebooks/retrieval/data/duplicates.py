@@ -1,7 +1,5 @@
 """Duplicates: the same photograph twice, perhaps under two labels."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import combinations

@@ -1,7 +1,5 @@
 """Images as arrays of a given size, and as the content of a file."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial

@@ -1,7 +1,5 @@
 """One reading of every file: can it be read, how large is it, what are its hashes?"""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections import Counter

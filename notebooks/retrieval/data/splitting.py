@@ -1,7 +1,5 @@
 """The split into train, val and test, inside every category, duplicates together."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Batches of P categories x K images, and the random variation of every image each time it is used."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from retrieval.encoders.tensorflow_quiet import tf

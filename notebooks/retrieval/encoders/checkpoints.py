@@ -3,8 +3,6 @@
 A folder holds `history.json` and the weights, with the optimiser's state, of the last and of the best epoch.
 """
 
-from __future__ import annotations
-
 import json
 from contextlib import suppress
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Encoders converted for LiteRT, which runs them without TensorFlow and in half of Keras's time."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from retrieval.encoders.mobilenetv2 import preprocess

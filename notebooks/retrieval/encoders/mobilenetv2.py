@@ -1,7 +1,5 @@
 """The MobileNetV2 backbone: its input, its weights and its features."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path

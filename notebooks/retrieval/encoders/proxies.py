@@ -6,8 +6,6 @@ mine (Movshovitz-Attias et al., "No Fuss Distance Metric Learning using Proxies"
 "Classification is a Strong Baseline for Deep Metric Learning", BMVC 2019).
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from retrieval.encoders.tensorflow_quiet import keras, tf

@@ -4,8 +4,6 @@ A Siamese encoder maps an image to an embedding f on the unit sphere. The distan
 should tell whether two images show the same category.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

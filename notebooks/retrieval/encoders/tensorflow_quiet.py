@@ -1,7 +1,5 @@
 """TensorFlow and Keras, imported without the log lines that no log level keeps off the terminal."""
 
-from __future__ import annotations
-
 import os
 
 from retrieval.silence import standard_error_closed

@@ -1,7 +1,5 @@
 """Training an encoder, with checkpoints from which an interrupted training goes on."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial

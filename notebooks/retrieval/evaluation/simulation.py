@@ -1,7 +1,5 @@
 """Relevance feedback over all queries, from a simulated user who judges by the categories."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

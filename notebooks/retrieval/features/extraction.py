@@ -1,7 +1,5 @@
 """From image files to a file of features: all cores work, and an interruption costs seconds of work."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor

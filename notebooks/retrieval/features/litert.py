@@ -4,8 +4,6 @@ An interpreter takes one image at a time on one thread, and every thread has its
 features of an image are therefore the same bits, whichever images are extracted beside it.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 

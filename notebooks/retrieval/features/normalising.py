@@ -1,7 +1,5 @@
 """Features brought to a common scale: rows of unit length, or a whole array in [0, 1]."""
 
-from __future__ import annotations
-
 import numpy as np
 
 

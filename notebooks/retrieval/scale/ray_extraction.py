@@ -4,8 +4,6 @@ An actor turns one shard of images into the shard of features of the same name. 
 shards; the actors read and write the files themselves. `docs/scale.md` is the guide.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 from collections.abc import Callable, Iterator

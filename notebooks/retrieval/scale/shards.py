@@ -6,8 +6,6 @@ all: if it is there, it is finished; if it is written again, it replaces itself.
 Places are folders, or URLs of object storage (`s3://bucket/folder`), the same for all machines.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import count, islice
 from pathlib import Path

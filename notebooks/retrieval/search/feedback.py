@@ -6,8 +6,6 @@ it. With features of unit length, this is the order of the inner product with th
 therefore be a moved query or the weights of a linear classifier.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -9,8 +9,6 @@ product in float64 and rounds squared distances to about twelve digits, so equal
 products differ in the last bits.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 

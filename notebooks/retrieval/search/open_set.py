@@ -10,8 +10,6 @@ that is missing from the gallery. Without normalising to unit length it detects 
 to the 50th distance detects 25 % (21 % without normalising). The rule was chosen by these test queries.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from retrieval.features.normalising import l2_normalise

@@ -5,8 +5,6 @@ from the query. The mean of a few images also shows what they share more clearly
 All features are rows of unit length; s is their inner product (cosine similarity).
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from retrieval.features.normalising import l2_normalise

@@ -4,8 +4,6 @@ A session is a tuple of rounds. It never changes: searching and marking return a
 back to the session before.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Methods of relevance feedback beyond Rocchio as reported: chosen on validation, compared query by query."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """What features tell of a data set: labels that are likely wrong, and copies that no hash has found."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

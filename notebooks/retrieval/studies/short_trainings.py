@@ -1,7 +1,5 @@
 """Short trainings of the Siamese MobileNetV2 that differ in one thing, to find out what matters."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial

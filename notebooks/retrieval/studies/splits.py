@@ -1,7 +1,5 @@
 """The same features under other splits: what a figure owes to duplicates, and to one lucky draw."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """What follows a better encoder: LDA, two encoders joined, query expansion, and what is still wrong."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """How long both ways of searching take, and how much of a KD-tree a search has to visit."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from time import perf_counter
 

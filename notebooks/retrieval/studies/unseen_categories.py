@@ -7,8 +7,6 @@ Deep metric learning measures generalisation like this, with half of the categor
 only their weights differ.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Features laid out on a plane, and what the map shows in words."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Images side by side: thumbnails, pairs, a query and what was retrieved for it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Relevance feedback by clicking, in Jupyter: pictures are buttons, and each round is a new search."""
 
-from __future__ import annotations
-
 from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass

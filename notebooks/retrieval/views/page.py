@@ -3,8 +3,6 @@
 Jinja fills it into `page.html` and escapes every name: a folder may be called <script>.
 """
 
-from __future__ import annotations
-
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from io import BytesIO

@@ -3,8 +3,6 @@
 Every function returns a closed figure, which Jupyter shows once, as the value of its cell.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from colorsys import hls_to_rgb
 from pathlib import Path

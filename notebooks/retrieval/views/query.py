@@ -4,8 +4,6 @@ The gallery is all images, whichever part they are in. Distances are between fea
 plain MobileNetV2 this finds better neighbours (notebook 04), and the other features have unit length anyway.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from contextlib import suppress

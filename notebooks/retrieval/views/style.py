@@ -1,7 +1,5 @@
 """What all figures share: colours, fonts, short names, and how a figure is finished and saved."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager

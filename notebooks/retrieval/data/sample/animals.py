@@ -4,8 +4,6 @@ An animal fits into the square [-1, 1] x [-1, 1], x to the right and y downwards
 right. `rng` decides everything that differs between two animals of a category.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from colorsys import hsv_to_rgb
 from functools import partial

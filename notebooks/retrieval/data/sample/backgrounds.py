@@ -1,7 +1,5 @@
 """Backgrounds of the synthetic sample: square images, drawn without regard to the animal."""
 
-from __future__ import annotations
-
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 

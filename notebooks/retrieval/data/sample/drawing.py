@@ -5,8 +5,6 @@ light and sharpness. Two pairs of categories are hard to tell apart: striped and
 and rabbit. Like the real set it has duplicates, one of them under two labels.
 """
 
-from __future__ import annotations
-
 import shutil
 from itertools import product
 from pathlib import Path
