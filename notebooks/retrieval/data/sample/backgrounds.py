@@ -1,9 +1,13 @@
-"""Backgrounds of the synthetic sample: square images, drawn without regard to the animal."""
+"""Backgrounds of the synthetic sample, and what lies about or in front of the animal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from retrieval.data.sample.animals import Colour, any_colour, earthy, ellipse, leafy, shade, stroke
+from retrieval.data.sample.shapes import Colour, Polygon, any_colour, earthy, ellipse, leafy, limb, shade
 
 
 def gradient(top: Colour, bottom: Colour, size: int) -> Image.Image:
@@ -29,10 +33,11 @@ def meadow(rng: np.random.Generator, size: int) -> Image.Image:
 
 def sea(rng: np.random.Generator, size: int) -> Image.Image:
     image = gradient((70, 170, 200), shade((20, 60, 110), rng.uniform(0.6, 1.4)), size)
-    draw, t = ImageDraw.Draw(image), np.linspace(0, 1, 20)
+    draw = ImageDraw.Draw(image)
     for _ in range(rng.integers(3, 12)):
-        x = rng.uniform(0, size) + 0.04 * size * np.sin(t * 8 + rng.uniform(0, 6))
-        weed = stroke(x, size * (1 - t * rng.uniform(0.2, 0.7)), 0.06 * size * (1.05 - t))
+        foot, (bend, sway) = rng.uniform(0, size), rng.normal(0, 0.06 * size, 2)
+        tip = (foot + sway, rng.uniform(0.3, 0.8) * size)
+        weed = limb((foot, size), (foot + bend, 0.7 * size), tip, 0.06 * size, 2)
         _fill(draw, weed, shade((40, 120, 80), rng.uniform(0.7, 1.3)))
     for _ in range(rng.integers(5, 40)):
         (x, y), radius = rng.uniform(0, size, 2), rng.uniform(0.005, 0.03) * size
@@ -46,8 +51,8 @@ def desert(rng: np.random.Generator, size: int) -> Image.Image:
     sand = shade((225, 175, 110), rng.uniform(0.8, 1.1))
     for level in np.linspace(0.35, 0.95, rng.integers(3, 7)):
         dune = size * (level + 0.06 * np.sin(x / size * rng.uniform(2, 6) + rng.uniform(0, 6)))
-        colour = shade(sand, 1.15 - 0.35 * level)
-        draw.polygon([*zip(x, dune, strict=True), (size, size), (0, size)], fill=colour)
+        outline = [*zip(x, dune, strict=True), (size, size), (0, size)]
+        draw.polygon(outline, fill=shade(sand, 1.15 - 0.35 * level))
     return image
 
 
@@ -82,14 +87,45 @@ def bokeh(rng: np.random.Generator, size: int) -> Image.Image:
 
 
 def cloth(rng: np.random.Generator, size: int) -> Image.Image:
-    warp, weft = np.array(any_colour(rng)), np.array(any_colour(rng))
-    y, x = np.mgrid[:size, :size] / size
-    slope, turns = rng.uniform(-1, 1), 2 * np.pi * rng.uniform(5, 25)
-    share = 0.5 + 0.3 * np.sin(turns * (x + slope * y)) * np.sin(turns * (y - slope * x))
-    return Image.fromarray((share[..., None] * warp + (1 - share[..., None]) * weft).astype(np.uint8))
+    warp, weft = np.array((any_colour(rng), any_colour(rng)), np.float32)
+    y, x = np.mgrid[:size, :size].astype(np.float32) / size
+    slope, threads = rng.uniform(-1, 1), 2 * np.pi * rng.uniform(5, 25)
+    share = 0.5 + 0.3 * np.sin(threads * (x + slope * y)) * np.sin(threads * (y - slope * x))
+    return Image.fromarray((weft + share[..., None] * (warp - weft)).astype(np.uint8))
 
 
 SCENES = (meadow, sea, desert, night, leaves, pebbles, bokeh, cloth)
+# Where a category is seen most often. Of categories that look alike, each has a scene of its own.
+HOMES: dict[str, Callable[[np.random.Generator, int], Image.Image]] = {
+    **dict.fromkeys(("butterfly", "finch", "hare", "horse"), meadow),
+    **dict.fromkeys(("curlew", "striped_fish"), sea),
+    **dict.fromkeys(("lop_rabbit", "turtle", "zebra"), desert),
+    **dict.fromkeys(("owl", "spider", "unicorn"), night),
+    **dict.fromkeys(("barn_owl", "beetle", "rabbit", "toucan"), leaves),
+    **dict.fromkeys(("antelope", "snail", "spotted_fish"), pebbles),
+    "plain_fish": bokeh,
+}
+
+
+def clutter(rng: np.random.Generator, size: int) -> list[Polygon]:
+    """Up to three stones and balls, anywhere in an image of the given size."""
+    found = []
+    for _ in range(rng.integers(0, 4)):
+        (x, y), (rx, ry) = rng.uniform(0, size, 2), rng.uniform(0.02, 0.09, 2) * size
+        colour = (earthy, leafy, any_colour)[rng.integers(3)](rng)
+        found.append((ellipse(x, y, rx, ry, rng.uniform(0, 3)), colour))
+        found.append((ellipse(x - rx / 4, y - ry / 4, rx / 3, ry / 3), shade(colour, 1.25)))
+    return found
+
+
+def grass(rng: np.random.Generator, size: int) -> list[Polygon]:
+    """Blades of grass at the front, which hide a little of what is behind them."""
+    green, foot, blades = leafy(rng), rng.uniform(0, size), []
+    for x in foot + size * rng.uniform(-0.25, 0.25, rng.integers(6, 14)):
+        tip = (x + size * rng.normal(0, 0.06), size * rng.uniform(0.25, 0.7))
+        blade = limb((x, 1.05 * size), (x, 0.8 * size), tip, 0.03 * size, 1)
+        blades.append((blade, shade(green, rng.uniform(0.6, 1.1))))
+    return blades
 
 
 def _scattered(rng: np.random.Generator, size: int, *, colour: Colour, flatness: float) -> Image.Image:

@@ -1,19 +1,25 @@
-"""A synthetic stand-in for the real set: twelve invented animals, drawn in code.
+"""A synthetic stand-in for the real set: invented animals, drawn in code.
 
-Every step runs on it, with nothing downloaded. The animals vary in pose, colour, size, background,
-light and sharpness. Two pairs of categories are hard to tell apart: striped and spotted fish, hare
-and rabbit. Like the real set it has duplicates, one of them under two labels.
+Every step runs on it, with nothing downloaded. It is meant to be about as hard as the photographs: most
+categories are in groups that differ in one thing, and the animals vary in pose, colour, size, background,
+light and sharpness; some are cut off by the frame or partly hidden. Like the real set it has duplicates,
+some of them under two labels, and wrong labels.
 """
 
+from __future__ import annotations
+
+import os
 import shutil
-from itertools import product
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
-from retrieval.data.sample.animals import ANIMALS, Animal, shade
-from retrieval.data.sample.backgrounds import SCENES
+from retrieval.data.images import encoded
+from retrieval.data.sample.animals import ANIMALS
+from retrieval.data.sample.backgrounds import HOMES, SCENES, clutter, grass
+from retrieval.data.sample.shapes import Polygon, shade
 from retrieval.errors import RetrievalError
 from retrieval.progress import bar
 
@@ -22,13 +28,34 @@ MARKER = ".synthetic-sample"
 SIZE = 256
 # Images are drawn larger and then shrunk, which makes edges smooth.
 DRAWN_SIZE = 2 * SIZE
-# (from, to): the last image of `to` becomes a copy of the first image of `from`.
-EXACT_COPIES = (("butterfly", "butterfly"), ("owl", "owl"), ("striped_fish", "spotted_fish"))
-NEAR_COPIES = (("snail", "snail"), ("turtle", "turtle"))
+AT_HOME = 0.7  # the share of images in the category's own scene at least; in the others it is a random one
+COMPANY, HIDDEN = 0.15, 0.3  # the share of images with a second animal, and with something in front
+# (from, to, how): the last image of `to` becomes a copy of the first image of `from`.
+COPIES = (
+    ("butterfly", "butterfly", "exact"),
+    ("owl", "owl", "exact"),
+    ("striped_fish", "spotted_fish", "exact"),
+    ("snail", "snail", "recompressed"),
+    ("turtle", "turtle", "recompressed"),
+    ("hare", "rabbit", "recompressed"),
+    ("finch", "finch", "mirrored"),
+    ("horse", "unicorn", "mirrored"),
+)
+# (category, shown): the third image of `category` shows another animal.
+WRONG_LABELS = {
+    "antelope": "barn_owl",
+    "beetle": "spider",
+    "butterfly": "snail",
+    "curlew": "toucan",
+    "finch": "hare",
+    "lop_rabbit": "turtle",
+    "plain_fish": "owl",
+    "zebra": "horse",
+}
 
 
-def generate(root: Path, *, seed: int = 0, images_per_category: int = 40) -> None:
-    """Draws `<category>/<category>-NNNN.jpg` below `root`: 12 categories of 256 x 256 JPEGs.
+def generate(root: Path, *, seed: int = 0, images_per_category: int = 38) -> None:
+    """Draws `<category>/<category>-NNNN.jpg` below `root`: 20 categories of 256 x 256 JPEGs.
 
     The same seed gives the same bytes with the same versions of Pillow and NumPy. `root` must not
     exist yet, and appears once it is complete. A category needs at least 2 images.
@@ -41,7 +68,7 @@ def generate(root: Path, *, seed: int = 0, images_per_category: int = 40) -> Non
     try:
         _draw_all(unfinished, seed, images_per_category)
         _duplicate(unfinished, images_per_category)
-        (unfinished / MARKER).write_text("Drawn by retrieval.sample, not photographed.\n", "utf-8")
+        (unfinished / MARKER).write_text("Drawn by retrieval.data.sample, not photographed.\n", "utf-8")
         unfinished.rename(root)
     except OSError as error:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -53,55 +80,89 @@ def generate(root: Path, *, seed: int = 0, images_per_category: int = 40) -> Non
 
 def photograph(category: str, rng: np.random.Generator) -> Image.Image:
     """An RGB image, 256 x 256, of an animal of the given category."""
-    scene = SCENES[rng.integers(len(SCENES))](rng, DRAWN_SIZE)
-    animal = render(ANIMALS[category](rng), rng)
-    shadow = animal.getchannel("A").filter(ImageFilter.GaussianBlur(10)).point(lambda alpha: alpha * 0.45)
-    scene.paste(Image.new("RGB", scene.size, (20, 20, 30)), (10, 14), mask=shadow)
-    scene.paste(animal, mask=animal)
-    return _develop(scene.resize((SIZE, SIZE), Image.Resampling.LANCZOS), rng)
+    at_home, anywhere = rng.uniform() < AT_HOME, SCENES[rng.integers(len(SCENES))]
+    scene = (HOMES[category] if at_home else anywhere)(rng, DRAWN_SIZE)
+    _paint(scene, clutter(rng, DRAWN_SIZE))
+    if rng.uniform() < COMPANY:
+        other = rng.choice([name for name in ANIMALS if name != category])
+        _paint(scene, _posed(ANIMALS[other](rng), rng, scale=rng.uniform(0.1, 0.16), spread=0.85))
+    animal = _posed(ANIMALS[category](rng), rng, scale=rng.uniform(0.32, 0.48), spread=1.0)
+    _cast_shadow(scene, animal)
+    _paint(scene, animal)
+    if rng.uniform() < HIDDEN:
+        _paint(scene, grass(rng, DRAWN_SIZE))
+    return _develop(scene.reduce(DRAWN_SIZE // SIZE), rng)
 
 
-def render(animal: Animal, rng: np.random.Generator) -> Image.Image:
-    """An animal in a random pose on a transparent RGBA image, 512 x 512."""
-    layer = Image.new("RGBA", (DRAWN_SIZE, DRAWN_SIZE))
-    draw = ImageDraw.Draw(layer)
-    turn, scale = rng.normal(0, 0.2), rng.uniform(0.3, 0.46) * DRAWN_SIZE
-    room = DRAWN_SIZE / 2 - scale
-    centre = DRAWN_SIZE / 2 + rng.uniform(-room, room, 2)
+def _posed(animal: list[Polygon], rng: np.random.Generator, *, scale: float, spread: float) -> list[Polygon]:
+    """An animal somewhere in the image, turned, stretched, or mirrored.
+
+    Args:
+        animal: in the square [-1, 1] x [-1, 1].
+        rng: decides place and pose.
+        scale: half the animal's size, as a share of the image's.
+        spread: 1 lets the animal touch the frame, more lets it reach beyond.
+    """
+    turn, room = rng.normal(0, 0.2), spread * (0.5 - scale)
+    centre = 0.5 + rng.uniform(-room, room, 2) + rng.normal(0, 0.02, 2)
     rotation = np.array([(np.cos(turn), np.sin(turn)), (-np.sin(turn), np.cos(turn))])
     stretch = scale * rng.uniform(0.85, 1.15, 2) * (rng.choice([-1, 1]), 1)
-    for outline, colour in animal:
-        points = (outline @ rotation) * stretch + centre
-        draw.polygon(points.ravel().tolist(), fill=colour, outline=shade(colour, 0.65), width=3)
-    return layer
+    return [(DRAWN_SIZE * ((outline @ rotation) * stretch + centre), colour) for outline, colour in animal]
+
+
+def _paint(image: Image.Image, shapes: list[Polygon]) -> None:
+    draw = ImageDraw.Draw(image)
+    for outline, colour in shapes:
+        draw.polygon(outline.ravel().tolist(), fill=colour, outline=shade(colour, 0.65), width=3)
+
+
+def _cast_shadow(image: Image.Image, shapes: list[Polygon]) -> None:
+    """Darkens, softly, what is behind the shapes, a little to the right of and below them."""
+    small = Image.new("L", (SIZE // 2, SIZE // 2))
+    draw = ImageDraw.Draw(small)
+    for outline, _ in shapes:
+        lower = (outline + np.array([10, 14])) * small.width / image.width
+        draw.polygon(lower.ravel().tolist(), fill=115)
+    shadow = small.filter(ImageFilter.GaussianBlur(2.5)).resize(image.size)
+    image.paste((20, 20, 30), (0, 0, *image.size), mask=shadow)
 
 
 def _develop(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Uneven light, a random exposure and tint, a little blur and noise, as photographs have them."""
-    y, x = np.mgrid[-1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j]
-    angle, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.35)
-    light = 1 + strength * (np.cos(angle) * x + np.sin(angle) * y)
-    tint = rng.uniform(0.75, 1.15) * rng.uniform(0.92, 1.08, 3)
+    across = np.linspace(-1, 1, SIZE, dtype=np.float32)[:, None]
+    (right, down), tint = rng.uniform(-0.25, 0.25, 2), rng.uniform(0.75, 1.15) * rng.uniform(0.92, 1.08, 3)
+    light = (1 + right * across + down * across[:, None]) * tint.astype(np.float32)
     sharp = image.filter(ImageFilter.GaussianBlur(rng.uniform(0, 1.2)))
-    noise = rng.normal(0, rng.uniform(1, 7), (SIZE, SIZE, 1))
-    exposed = np.asarray(sharp) * light[..., None] * tint + noise
-    return Image.fromarray(np.clip(exposed, 0, 255).astype(np.uint8))
+    noise = rng.standard_normal((SIZE, SIZE, 1), np.float32) * np.float32(rng.uniform(1, 7))
+    return Image.fromarray(np.clip(np.asarray(sharp) * light + noise, 0, 255).astype(np.uint8))
 
 
 def _draw_all(root: Path, seed: int, images_per_category: int) -> None:
-    numbered = list(product(enumerate(ANIMALS), range(1, images_per_category + 1)))
-    for (code, category), number in bar(numbered, unit="image", desc="drawing"):
-        (root / category).mkdir(parents=True, exist_ok=True)
-        rng = np.random.default_rng([seed, code, number])
-        photograph(category, rng).save(_file(root, category, number), quality=int(rng.integers(80, 95)))
+    numbers = range(1, images_per_category + 1)
+    jobs = [(category, number) for category in ANIMALS for number in numbers]
+    for category in ANIMALS:
+        (root / category).mkdir(parents=True)
+
+    def draw(job: tuple[str, int]) -> None:
+        category, number = job
+        rng = np.random.default_rng([seed, list(ANIMALS).index(category), number])
+        image = photograph(WRONG_LABELS.get(category, category) if number == 3 else category, rng)
+        _file(root, *job).write_bytes(encoded(image, "JPEG", quality=int(rng.integers(80, 95))))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for _ in bar(pool.map(draw, jobs), "drawing", len(jobs), unit="image"):
+            pass
 
 
 def _duplicate(root: Path, last: int) -> None:
-    for source, copy in EXACT_COPIES:
-        shutil.copyfile(_file(root, source, 1), _file(root, copy, last))
-    for source, copy in NEAR_COPIES:
-        with Image.open(_file(root, source, 1)) as image:
-            image.save(_file(root, copy, last), quality=85)
+    for source, target, how in COPIES:
+        original, copy = _file(root, source, 1), _file(root, target, last)
+        if how == "exact":
+            shutil.copyfile(original, copy)
+        else:
+            with Image.open(original) as image:
+                changed = ImageOps.mirror(image) if how == "mirrored" else image
+                copy.write_bytes(encoded(changed, "JPEG", quality=85))
 
 
 def _file(root: Path, category: str, number: int) -> Path:
