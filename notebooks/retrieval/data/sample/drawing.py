@@ -29,8 +29,9 @@ MARKER = ".synthetic-sample"
 SIZE = 256
 # Images are drawn larger and then shrunk, which makes edges smooth.
 DRAWN_SIZE = 2 * SIZE
-AT_HOME = 0.75  # the share of images in the category's own scene at least; in the others it is a random one
-COMPANY, HIDDEN = 0.15, 0.3  # the share of images with a second animal, and with something in front
+# The shares of images in the category's own scene (others are in any), with a second, small animal, and with
+# grass in front.
+AT_HOME, COMPANY, HIDDEN = 0.75, 0.15, 0.3
 # (from, to, how): the last image of `to` becomes a copy of the first image of `from`.
 COPIES = (
     ("butterfly", "butterfly", "exact"),
@@ -42,7 +43,7 @@ COPIES = (
     ("finch", "finch", "mirrored"),
     ("horse", "unicorn", "mirrored"),
 )
-# (category, shown): the third image of `category` shows another animal.
+# By category, the animal that its third image shows instead.
 WRONG_LABELS = {
     "beetle": "spider",
     "butterfly": "snail",
@@ -94,13 +95,10 @@ def photograph(category: str, rng: np.random.Generator) -> Image.Image:
 
 
 def _posed(animal: list[Polygon], rng: np.random.Generator, *, scale: float, spread: float) -> list[Polygon]:
-    """An animal somewhere in the image, turned, stretched, or mirrored.
+    """An animal turned, stretched or mirrored, and put somewhere in the image.
 
-    Args:
-        animal: in the square [-1, 1] x [-1, 1].
-        rng: decides place and pose.
-        scale: half the animal's size, as a share of the image's.
-        spread: 1 lets the animal touch the frame, more lets it reach beyond.
+    `scale` is half its size as a share of the image's. With a `spread` of 1 it may touch the frame or reach
+    a little beyond; with less it stays nearer to the middle.
     """
     turn, room = rng.normal(0, 0.2), spread * (0.5 - scale)
     centre = 0.5 + rng.uniform(-room, room, 2) + rng.normal(0, 0.02, 2)
