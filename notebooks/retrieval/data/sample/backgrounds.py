@@ -1,7 +1,5 @@
 """Backgrounds of the synthetic sample, and what lies about or in front of the animal."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -6,8 +6,6 @@ light and sharpness; some are cut off by the frame or partly hidden. Like the re
 some of them under two labels, and wrong labels.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections import deque

@@ -1,7 +1,5 @@
 """Colours and outlines that the animals and backgrounds of the synthetic sample are made of."""
 
-from __future__ import annotations
-
 from colorsys import hsv_to_rgb
 
 import numpy as np
