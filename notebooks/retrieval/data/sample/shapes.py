@@ -59,7 +59,7 @@ def limb(start: Point, bend: Point, end: Point, width: float, tip: float | None 
     """Outline of a line from `start` to `end`, bent towards `bend`, of `width` or narrowing to `tip`."""
     t = np.linspace(0, 1, 10)[:, None]
     path = (1 - t) ** 2 * start + 2 * t * (1 - t) * np.array(bend) + t**2 * end
-    return stroke(*path.T, np.linspace(width, width if tip is None else tip, len(t)))
+    return stroke(path[:, 0], path[:, 1], np.linspace(width, width if tip is None else tip, len(t)))
 
 
 def eye(x: float, y: float, size: float) -> list[Polygon]:
