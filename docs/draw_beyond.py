@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parent
 RESULTS, PICTURE = FOLDER / "results.md", FOLDER / "beyond.png"
 ORIGINAL, BEYOND, REPORTED = "#444444", "#0072B2", "#D55E00"  # Okabe and Ito's blue and orange
 
-Row = tuple[str, float, float]
+Row = tuple[str, str, float, float]
 
 
 def rows(text: str, first_header: str) -> list[dict[str, str]]:
@@ -26,31 +26,47 @@ def rows(text: str, first_header: str) -> list[dict[str, str]]:
 
 
 def numbers(text: str) -> tuple[float, list[Row]]:
-    """The best reported P@3, and (name, P@3, mAP) of plain MobileNetV2 and of every step beyond it."""
+    """The best reported P@3, and (name, base, P@3, mAP) of plain MobileNetV2 and of every step beyond it.
+
+    The base is the step that a step builds on; plain MobileNetV2 has none ("").
+    """
     reported = rows(text, "features")
     best = max(float(row["P@3 reported"]) for row in reported if row["P@3 reported"])
     plain = reported[0]
-    start = (plain["features"], float(plain["P@3 here [95 % interval]"].split()[0]), float(plain["mAP here"]))
-    return best, [start, *((row["step"], float(row["P@3"]), float(row["mAP"])) for row in rows(text, "step"))]
+    precision = float(plain["P@3 here [95 % interval]"].split()[0])
+    steps = [
+        (row["step"], row["against"], float(row["P@3"]), float(row["mAP"])) for row in rows(text, "step")
+    ]
+    return best, [(plain["features"], "", precision, float(plain["mAP here"])), *steps]
 
 
 def draw(best: float, steps: list[Row]) -> Figure:
-    """Two panels of dots, a row per step, plain MobileNetV2 on top."""
-    names, *measures = zip(*steps, strict=True)
+    """Two panels of dots, a row per step, plain MobileNetV2 on top.
+
+    Names are indented below the name of the base; a line leads from the base's value to the step's.
+    """
+    names, bases, *measures = zip(*steps, strict=True)
+    places = [names.index(base) if base else place for place, base in enumerate(bases)]
+    depths: list[int] = []
+    for place, base in enumerate(places):
+        depths.append(depths[base] + 1 if base < place else 0)
     figure, axes = plt.subplots(1, 2, figsize=(11, 3.6), sharey=True)
     for axis, title, values in zip(axes, ("P@3", "mAP"), measures, strict=True):
-        _dots(axis, title, values)
+        _dots(axis, title, values, places)
     axes[0].axvline(best, color=REPORTED, ls="--", lw=1)
     axes[0].text(best, -0.65, f" best reported, {best:.3f}", color=REPORTED, fontsize=8, va="center")
-    axes[0].set_yticks(range(len(names)), names)
+    labels = [f"{depth * '    '}{name}" for depth, name in zip(depths, names, strict=True)]
+    axes[0].set_yticks(range(len(names)), labels, ha="left")
+    axes[0].tick_params(axis="y", pad=170)
     axes[0].set_ylim(len(names) - 0.5, -1)
     figure.tight_layout()
     return figure
 
 
-def _dots(axis: Axes, title: str, values: tuple[float, ...]) -> None:
+def _dots(axis: Axes, title: str, values: tuple[float, ...], bases: list[int]) -> None:
     spread = max(values) - min(values)
-    for place, value in enumerate(values):
+    for place, (value, base) in enumerate(zip(values, bases, strict=True)):
+        axis.plot([values[base], value], [place, place], color=BEYOND, lw=2, alpha=0.5)
         axis.plot(value, place, "o", ms=7, color=BEYOND if place else ORIGINAL)
         axis.text(value + 0.035 * spread, place, f"{value:.3f}", fontsize=8, va="center")
     axis.set_title(title, fontsize=10)
