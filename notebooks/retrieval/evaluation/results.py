@@ -152,7 +152,7 @@ def shown_pairs(reported: Mapping[str, Any], vectors: Mapping[str, np.ndarray]) 
 def agreement(pairs: pd.DataFrame) -> str:
     """How far the distances of `shown_pairs` are from the reported ones, in a sentence."""
     if pairs.empty:
-        return "None of the files that the slides name is in this data set."
+        return "These are not the photographs of the slides."
     error = (pairs.difference.abs() / pairs.reported).mean()
     return f"Mean difference over {len(pairs)} pairs: {error:.1%}."
 
