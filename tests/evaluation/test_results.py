@@ -185,4 +185,4 @@ def test_feedback_is_kept_with_what_it_belongs_to(tmp_path: Path) -> None:
 def test_agreement_with_the_slides_is_said_only_of_files_that_are_there() -> None:
     pairs = pd.DataFrame({"reported": [10.0, 20.0], "difference": [1.0, -1.0]})
     assert report.agreement(pairs) == "Mean difference over 2 pairs: 7.5%."
-    assert report.agreement(pairs[:0]).startswith("None of the files")
+    assert report.agreement(pairs[:0]).startswith("These are not the photographs")
