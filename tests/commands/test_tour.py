@@ -37,7 +37,7 @@ def an_executed_notebook() -> nbformat.NotebookNode:
         new_code_cell(outputs=[new_output("stream", text="1")]),
         new_markdown_cell("Some words.\n\n## First section\n\nWhat comes."),
         drawing("red"),
-        new_markdown_cell("What to see.\n\nMore."),
+        new_markdown_cell("What to see [later](02_next.ipynb).\n\nMore."),
         drawing("green"),
         new_markdown_cell("## Second section"),
         drawing("blue"),
@@ -49,7 +49,7 @@ def an_executed_notebook() -> nbformat.NotebookNode:
 def test_a_section_gives_its_first_picture_and_the_words_after_it() -> None:
     found = list(sections(an_executed_notebook()))
     assert [section[::2] for section in found] == [
-        ("First section", "What to see."),
+        ("First section", "What to see [later](02_next.ipynb)."),
         ("Second section", ""),
     ]
     colours = [Image.open(BytesIO(section.picture)).getpixel((0, 0)) for section in found]
@@ -63,7 +63,7 @@ def test_a_tour_is_written_anew(tmp_path: Path) -> None:
     write_tour(tmp_path, tmp_path / "docs", ["01_step"])
     text = (tmp_path / "docs/tour.md").read_text("utf-8")
     assert "## [1. A title](../notebooks/01_step.ipynb)\n\nThe question?\n" in text
-    assert "![First section](tour/01-1.jpg)\n\nWhat to see.\n" in text
+    assert "![First section](tour/01-1.jpg)\n\nWhat to see [later](../notebooks/02_next.ipynb).\n" in text
     assert sorted(path.name for path in (tmp_path / "docs/tour").iterdir()) == ["01-1.jpg", "01-2.jpg"]
     assert Image.open(tmp_path / "docs/tour/01-1.jpg").width == 900
 
@@ -77,7 +77,7 @@ def test_the_tour_fits_the_notebooks() -> None:
     for step, shown in zip(parts[::2], parts[1::2], strict=True):
         cells = json.loads(tiny.committed(step).read_text("utf-8"))["cells"]
         prose = "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
-        for paragraph in shown.strip().split("\n\n"):
+        for paragraph in shown.replace("](../notebooks/", "](").strip().split("\n\n"):
             assert paragraph.startswith("![") or paragraph.lstrip("# ") in prose, (
                 f"docs/tour.md no longer fits {step}: run `make tour DATA=data/sample` ({paragraph})"
             )

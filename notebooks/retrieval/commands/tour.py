@@ -59,14 +59,21 @@ def write_tour(executed: Path, docs: Path, steps: list[str]) -> None:
     for step in steps:
         notebook = nbformat.read(executed / f"{step}.ipynb", 4)
         title, question = (part.strip() for part in notebook.cells[0].source.split("\n\n")[:2])
-        text.append(f"## [{title.lstrip('# ')}](../notebooks/{step}.ipynb)\n\n{question}\n")
+        text.append(f"## [{title.lstrip('# ')}](../notebooks/{step}.ipynb)\n\n{_from_docs(question)}\n")
         for number, section in enumerate(sections(notebook), 1):
             name = f"tour/{step[:2]}-{number}.jpg"
             image = Image.open(BytesIO(section.picture)).convert("RGB")
             image.thumbnail((WIDTH, 2 * WIDTH))
             image.save(docs / name, quality=80, optimize=True)
-            text.append(f"### {section.heading}\n\n![{section.heading}]({name})\n\n{section.text}\n")
+            text.append(
+                f"### {section.heading}\n\n![{section.heading}]({name})\n\n{_from_docs(section.text)}\n"
+            )
     write_atomically(docs / "tour.md", lambda file: file.write_text("\n".join(text), "utf-8"))
+
+
+def _from_docs(text: str) -> str:
+    """A notebook's Markdown with its links as they lead there from `docs/`."""
+    return re.sub(r"\]\((?!http)", "](../notebooks/", text)
 
 
 def main() -> None:
