@@ -8,11 +8,15 @@ from pathlib import Path
 import pytest
 import tiny
 from filelock import FileLock
+from hypothesis import settings
 
 from retrieval.settings import PROJECT
 
 # For the processes that tests start.
 os.environ["PYTHONPATH"] = str(PROJECT / "notebooks")
+# How long an example takes says how busy the machine is.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -22,7 +22,7 @@ def labels(counts: list[int]) -> np.ndarray:
 
 
 @given(sizes, st.integers(0, 2**32))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_plain_split_is_60_20_20_in_every_category(counts, seed):
     categories = labels(counts)
     parts = split(categories, None, seed=seed)
@@ -35,7 +35,7 @@ def test_plain_split_is_60_20_20_in_every_category(counts, seed):
 
 
 @given(sizes, st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_groups_never_straddle_and_cost_little(counts, data):
     categories = labels(counts)
     pairs = data.draw(st.lists(st.tuples(*[st.integers(0, len(categories) - 1)] * 2), max_size=len(counts)))
@@ -82,7 +82,7 @@ def test_grouped_split_is_as_close_as_any_assignment(seed):
 
 
 @given(st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_split_is_found_whenever_there_is_one(data):
     counts = data.draw(st.lists(st.integers(5, 9), min_size=1, max_size=3))
     categories = labels(counts)

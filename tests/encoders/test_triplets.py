@@ -41,7 +41,7 @@ def test_squared_distances_are_those_of_the_vectors():
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1))
 def test_mining_finds_all_violating_triplets_and_no_others(seed):
     distances, labels = a_batch(seed)
@@ -49,7 +49,7 @@ def test_mining_finds_all_violating_triplets_and_no_others(seed):
     assert set(map(tuple, mined.tolist())) == slow_violating(distances, labels)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1))
 def test_hardest_triplets_are_valid_and_hardest(seed):
     distances, labels = a_batch(seed)

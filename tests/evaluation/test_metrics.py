@@ -166,7 +166,7 @@ def test_what_is_undefined_is_refused() -> None:
             metrics.precision_at(nothing, k)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SEEDS, st.integers(3, 25), st.integers(1, 7))
 def test_evaluate_is_that_of_the_slow_versions_whatever_the_blocks(seed, n, block):
     rng = np.random.default_rng(seed)
@@ -187,7 +187,7 @@ def test_evaluate_is_that_of_the_slow_versions_whatever_the_blocks(seed, n, bloc
     assert (scores.map, scores.anmrr) == (scores.average_precision.mean(), scores.nmrr.mean())
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(SEEDS)
 def test_the_order_of_index_and_queries_does_not_matter(seed):
     index, categories, queries, queried = a_collection(seed)
@@ -206,7 +206,7 @@ MOTIONS = {
 
 
 @pytest.mark.parametrize("moved", MOTIONS.values(), ids=MOTIONS)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=SEEDS)
 def test_scaling_shifting_and_rotating_all_features_change_nothing(moved, seed):
     index, categories, queries, queried = a_collection(seed)
@@ -214,7 +214,7 @@ def test_scaling_shifting_and_rotating_all_features_change_nothing(moved, seed):
     np.testing.assert_array_equal(searched(moved(index), categories, moved(queries), queried), before)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(SEEDS)
 def test_a_copy_of_the_query_in_the_index_comes_first_and_adds_to_ng(seed):
     index, categories, queries, queried = a_collection(seed, n_queries=1)
@@ -230,7 +230,7 @@ def test_a_copy_of_the_query_in_the_index_comes_first_and_adds_to_ng(seed):
     assert nmrr == pytest.approx(slow_nmrr([True, *row], len(ranks) + 1), abs=1e-12)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(SEEDS)
 def test_irrelevant_images_behind_all_others_count_only_where_they_widen_k(seed):
     index, categories, queries, queried = a_collection(seed)
@@ -256,7 +256,7 @@ def test_equal_distances_count_in_the_order_of_positions() -> None:
     assert nmrr == pytest.approx((3 - 1.5) / (5 - 1.5))  # ranks 2 and 4, K = 4
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(SEEDS, st.permutations(["ant", "bee", "cat", "emu", "fox"]))
 def test_the_names_of_categories_do_not_matter(seed, names):
     index, categories, queries, queried = a_collection(seed)
@@ -310,7 +310,7 @@ def test_category_report_by_hand() -> None:
     pd.testing.assert_frame_equal(report, expected, check_index_type=False, check_column_type=False)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(RETRIEVED)
 def test_category_report_is_that_of_the_slow_version(pairs):
     queried, retrieved = pairs
@@ -329,7 +329,7 @@ def test_category_report_is_that_of_the_slow_version(pairs):
     np.testing.assert_allclose(report, [[float(value) for value in values] for _, *values in expected])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(RETRIEVED)
 def test_confusion_is_that_of_the_slow_version(pairs):
     queried, retrieved = pairs
@@ -351,7 +351,7 @@ def test_bootstrap_interval_is_that_of_scipy() -> None:
         assert intervals.bootstrap_interval(values, confidence=confidence) == pytest.approx(theirs, abs=3e-3)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.lists(st.integers(-3, 3), min_size=1, max_size=4), min_size=1, max_size=4),
     st.sampled_from([0.5, 0.9]),

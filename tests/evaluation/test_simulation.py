@@ -103,7 +103,7 @@ def test_reported_feedback_gives_the_figures_it_always_gave():
     assert rounds.baseline_residual.sum(axis=1).round(1).tolist() == [35.8, 34.5, 28.7, 18.9]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(0, 2**32 - 1),
     st.integers(0, 3),
@@ -123,7 +123,7 @@ def test_simulate_is_the_slow_loop(seed, rounds, judged, method, wrong, with_cop
     assert_as_slow(found, collection, **options)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 2), st.integers(1, 6), st.booleans())
 def test_duplicates_of_judged_images_count_as_seen(seed, rounds, judged, with_copies):
     index, *others = a_collection(seed, n=90)

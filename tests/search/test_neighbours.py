@@ -35,7 +35,7 @@ def features(*shape: int, seed: int = 0) -> np.ndarray:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(points=POINTS, asked=POINTS, data=st.data())
 def test_neighbours_are_those_of_the_slow_search_ties_included(method, points, asked, data):
     index, queries = np.array(points, np.float32), np.array(asked, np.float32)
@@ -47,7 +47,7 @@ def test_neighbours_are_those_of_the_slow_search_ties_included(method, points, a
 
 
 @pytest.mark.parametrize("method", METHODS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(points=POINTS.filter(lambda points: len(points) > 1), data=st.data())
 def test_leaving_one_out_is_searching_the_others(method, points, data):
     index = np.array(points, np.float32)
@@ -59,7 +59,7 @@ def test_leaving_one_out_is_searching_the_others(method, points, data):
         np.testing.assert_allclose(near, [distance for distance, _ in others])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(points=POINTS, asked=POINTS, block=st.integers(1, 50))
 @example(points=[(-1, 1), (2, 1), (1, 0), (-1, 0), (1, 2)], asked=[(0, -2)], block=1)  # a tie, unless cut
 def test_full_rankings_are_those_of_the_slow_search_whatever_the_block(points, asked, block):
@@ -72,7 +72,7 @@ def test_full_rankings_are_those_of_the_slow_search_whatever_the_block(points, a
     assert np.concatenate(blocks).tolist() == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(points=POINTS, asked=POINTS, scale=st.sampled_from([0.25, 3, 1000]), shift=st.integers(-1000, 1000))
 def test_ties_survive_scaling_shifting_and_quarter_turns(points, asked, scale, shift):
     def moved(rows: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ def slow_expanded(row, others, k: int, alpha: float) -> list[float]:
     return [value / length for value in total]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6), st.integers(1, 6), st.sampled_from([0.5, 1.0, 3.0]))
 def test_query_expansion_is_the_slow_version(seed, k, alpha):
     index, queries = unit_rows(seed, 12), unit_rows(seed + 1, 3)
