@@ -27,8 +27,8 @@ MOMENTS = {
         *(0.2, "unfinished/*", 0.4, ".*-mobilenetv2_all.npy", ".*-*_val.npy", 0.5, 0.6),
     ],
     "03_siamese_encoders": [
-        *(0.1, "unfinished/siamese_cnn.keras/*/history.json", "unfinished/siamese_cnn.keras/*/2.*"),
-        *(".*-siamese_cnn.keras", "unfinished/siamese_mobilenetv2.keras/*/history.json"),
+        *(0.1, "unfinished/siamese_cnn.keras/*/*/history.json", "unfinished/siamese_cnn.keras/*/*/2.*"),
+        *(".*-siamese_cnn.keras", "unfinished/siamese_mobilenetv2.keras/*/*/history.json"),
         *(".*-siamese_mobilenetv2.keras", "unfinished/*_val.npy", 0.2),
     ],
     "04_kdtree_retrieval": [0.3, 0.6, "figures/.*", "results/.*"],
