@@ -137,9 +137,10 @@ def test_images_without_categories_are_indexed_and_can_be_queried(tmp_path: Path
     asked = os.environ | tiny.environment(tmp_path) | {"IMAGE": str(tmp_path / "photos" / images[0].name)}
     for module, line in (
         ("query", f"   1     0.000  {images[0].name}"),
-        ("report", "no table: photos has not"),
+        ("table", "photos has not two category folders"),
+        ("report", "photos has not two category folders"),
     ):
-        command = [sys.executable, "-m", f"retrieval.{module}"]
+        command = [sys.executable, "-m", f"retrieval.commands.{module}"]
         done = subprocess.run(command, env=asked, capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, "") and line in done.stdout
 
