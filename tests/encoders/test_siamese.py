@@ -1,8 +1,11 @@
 """The two encoders are those of the original, and embeddings have unit length."""
 
+from zipfile import ZipFile
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from retrieval.encoders import siamese
 
@@ -42,6 +45,23 @@ def test_frozen_batch_normalisation_is_the_same_in_training_and_in_use():
     np.testing.assert_allclose(encoder(images, training=True), encoder(images, training=False), atol=1e-6)
     trained = {type(layer) for layer in encoder.layers if layer.trainable_variables}
     assert trained == {keras.layers.Conv2D, keras.layers.DepthwiseConv2D}
+
+
+def test_fused_batch_normalisation_learns_what_that_of_keras_learns(tmp_path):
+    encoder = siamese.set_batch_normalisation(siamese.siamese_cnn(seed=0), 0.0)
+    fused = siamese.with_fused_batch_normalisation(encoder)
+    images = np.random.default_rng(0).uniform(-1, 1, (4, 8, 8, 3)).astype(np.float32)
+    weights = (encoder.trainable_variables, encoder.non_trainable_variables)
+    results = []
+    for network in (encoder, fused):
+        with tf.GradientTape() as tape:
+            outputs, statistics = network.stateless_call(*weights, images, training=True)
+            loss = tf.reduce_sum(outputs[0] * outputs[1])
+        results.append([outputs, *statistics, *tape.gradient(loss, weights[0])])
+    for expected, got in zip(*results, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+    encoder.save(tmp_path / "encoder.keras")
+    assert "retrieval" not in ZipFile(tmp_path / "encoder.keras").read("config.json").decode()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 1.0])

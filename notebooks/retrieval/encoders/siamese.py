@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from retrieval.encoders.mobilenetv2 import in_inference_mode
-from retrieval.encoders.tensorflow_quiet import keras
+from retrieval.encoders.tensorflow_quiet import keras, tf
 from retrieval.features.extraction import BATCH
 from retrieval.features.normalising import l2_normalise
 
@@ -55,6 +55,35 @@ def set_batch_normalisation(backbone: keras.Model, momentum: float | None) -> ke
             layer.trainable = momentum is not None
             layer.momentum = layer.momentum if momentum is None else momentum
     return backbone
+
+
+class FusedBatchNormalization(keras.layers.BatchNormalization):
+    """Keras's batch normalisation, trained by TensorFlow's fused kernel: the same figures in less time."""
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None, mask: None = None) -> tf.Tensor:
+        if not (training and self.trainable):
+            return super().call(inputs, training=training)
+        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            inputs, self.gamma, self.beta, epsilon=self.epsilon, is_training=True
+        )
+        n = tf.cast(tf.size(inputs) // tf.size(mean), tf.float32)
+        # The kernel divides the squares by n - 1, Keras by n.
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance * (n - 1) / n)):
+            moving.assign(moving * self.momentum + batch * (1 - self.momentum))
+        return outputs
+
+
+def with_fused_batch_normalisation(encoder: keras.Model) -> keras.Model:
+    """The same network with new weights, for `stateless_call` with the weights of the encoder.
+
+    The encoder stays one of plain Keras layers, and so does the file that it is saved to.
+    """
+
+    def clone(layer: keras.Layer) -> keras.Layer:
+        plain = type(layer) is not layers.BatchNormalization
+        return (type(layer) if plain else FusedBatchNormalization).from_config(layer.get_config())
+
+    return keras.models.clone_model(encoder, clone_function=clone)
 
 
 def interpolate_weights(start: keras.Model, end: keras.Model, *, share: float = 0.5) -> keras.Model:

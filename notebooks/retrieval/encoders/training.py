@@ -14,7 +14,7 @@ from retrieval.data.images import load_images
 from retrieval.encoders.batches import draw_batch, draw_colours, draw_crops, vary
 from retrieval.encoders.checkpoints import History, best_epoch, resume, save_epoch, weights_file
 from retrieval.encoders.mobilenetv2 import preprocess
-from retrieval.encoders.siamese import embed
+from retrieval.encoders.siamese import embed, with_fused_batch_normalisation
 from retrieval.encoders.tensorflow_quiet import keras, tf
 from retrieval.evaluation.metrics import precision_at
 from retrieval.progress import bar
@@ -66,7 +66,7 @@ def one_of_each(groups: np.ndarray) -> np.ndarray:
 
 
 def photographs(store: Store, root: Path, size: int) -> tuple[Images, Images]:
-    """The images of train, and one of each group of duplicates of val, in memory, with their categories.
+    """The images of train, and one of each group of duplicates of val, decoded, with their categories.
 
     Every validation image is a query among the others; a copy would be too easy to find.
 
@@ -76,8 +76,8 @@ def photographs(store: Store, root: Path, size: int) -> tuple[Images, Images]:
     once = one_of_each(store.groups("val"))
     val = np.array(store.files("val"))[once].tolist()
     return (
-        (load_images(root, store.files("train"), size), store.categories("train")),
-        (load_images(root, val, size), store.categories("val")[once]),
+        (load_images(root, store.files("train"), size, folder=store.folder), store.categories("train")),
+        (load_images(root, val, size, folder=store.folder), store.categories("val")[once]),
     )
 
 
@@ -184,6 +184,7 @@ def training_step(encoder: keras.Model, loss: Loss, crop: int) -> Callable[..., 
     It takes uint8 images `[n, size, size, 3]`, their labels `[n]`, and crops `[n, 4]` and colours `[n, 3]` as
     `batches` draws them. The encoder sees `crop` x `crop` pixels.
     """
+    fused = with_fused_batch_normalisation(encoder)
 
     @tf.function(reduce_retracing=True)
     def step(
@@ -191,9 +192,13 @@ def training_step(encoder: keras.Model, loss: Loss, crop: int) -> Callable[..., 
     ) -> dict[str, tf.Tensor]:
         varied = vary(preprocess(images), crops, colours, crop)
         with tf.GradientTape() as tape:
-            values = loss(encoder(varied, training=True), labels)
+            weights = (encoder.trainable_variables, encoder.non_trainable_variables)
+            outputs, statistics = fused.stateless_call(*weights, varied, training=True)
+            values = loss(outputs, labels)
         gradients = tape.gradient(values["loss"], encoder.trainable_variables)
         encoder.optimizer.apply_gradients(zip(gradients, encoder.trainable_variables, strict=True))
+        for variable, value in zip(encoder.non_trainable_variables, statistics, strict=True):
+            variable.assign(value)
         return values
 
     return step
