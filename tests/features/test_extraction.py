@@ -57,9 +57,10 @@ def test_an_unreadable_image_is_named(tmp_path):
         load_image(tmp_path / "text.jpg", 32)
 
 
-def test_training_images_keep_the_order_of_the_files(folder):
+def test_training_images_keep_the_order_of_the_files_and_take_no_memory(folder, tmp_path):
     files = names(folder)[:5][::-1]
-    images = load_images(folder, files, 16)
+    images = load_images(folder, files, 16, folder=tmp_path)
+    assert isinstance(images, np.memmap) and not images.flags.writeable and not list(tmp_path.iterdir())
     resized = Image.open(folder / files[1]).reduce(2).resize((16, 16), Image.Resampling.BILINEAR)
     assert images.shape == (5, 16, 16, 3) and images.dtype == np.uint8
     np.testing.assert_array_equal(images[1], resized)

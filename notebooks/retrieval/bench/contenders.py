@@ -86,7 +86,7 @@ def inference(size: int, scratch: Path) -> Work:
 def training_decoded_once(size: int, scratch: Path) -> Work:
     """An epoch of fine-tuning MobileNetV2 on triplets, on pictures that were decoded once, beforehand."""
     settings, store = _opened()
-    images = load_images(settings.data, _repeated(store.files("train"), size), TRAINED)
+    images = load_images(settings.data, _repeated(store.files("train"), size), TRAINED, folder=scratch)
     step = _training_step(settings)
     batches = np.array_split(np.arange(size), size // (CATEGORIES * IMAGES))
 

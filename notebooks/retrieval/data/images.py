@@ -5,11 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 from PIL import Image
 
 from retrieval.data.decoding import open_image
+from retrieval.files import writing
 from retrieval.progress import bar
 
 
@@ -28,15 +30,21 @@ def load_image(source: Path | bytes, size: int, *, resample: int = Image.Resampl
     return np.asarray(image.resize((size, size), resample))
 
 
-def load_images(root: Path, files: Sequence[str], size: int) -> np.ndarray:
-    """All images, with bilinear resizing, as uint8 `[n_images, size, size, 3]`, for training."""
-    images = np.empty((len(files), size, size, 3), np.uint8)
+def load_images(root: Path, files: Sequence[str], size: int, *, folder: Path) -> np.ndarray:
+    """All images, with bilinear resizing, as uint8 `[n_images, size, size, 3]`, for training.
+
+    They are in a file without a name in `folder`, which goes with the array, and not in memory: the system
+    keeps there what fits.
+
+    Raises:
+        RetrievalError: an image cannot be read, or the folder's disk is full.
+    """
     load = partial(load_image, size=size, resample=Image.Resampling.BILINEAR)
-    with ThreadPoolExecutor() as pool:
-        decoded = pool.map(load, [root / file for file in files])
-        for row, image in enumerate(bar(decoded, "decoding", len(files), unit="image")):
-            images[row] = image
-    return images
+    with writing(folder), TemporaryFile(dir=folder) as file, ThreadPoolExecutor() as pool:
+        decoded = pool.map(load, [root / name for name in files])
+        for image in bar(decoded, "decoding", len(files), unit="image"):
+            file.write(image.tobytes())
+        return np.memmap(file, np.uint8, "r", shape=(len(files), size, size, 3))
 
 
 def encoded(image: Image.Image, kind: str, **options: int) -> bytes:

@@ -111,10 +111,8 @@ def _train_and_measure(store: Store, settings: Settings, draw: int, folder: Path
 
 
 def _train(settings: Settings, backbone: keras.Model, seen: dict[str, Part], folder: Path) -> keras.Model:
-    train, val = (
-        (load_images(settings.data, seen[part].files.tolist(), RECIPE.size), seen[part].categories)
-        for part in ("train", "val")
-    )
+    decode = partial(load_images, settings.data, size=RECIPE.size, folder=settings.artifacts)
+    train, val = ((decode(seen[part].files.tolist()), seen[part].categories) for part in ("train", "val"))
     means = category_means(seen["train"].features, seen["train"].categories)
     model, _ = training.train(
         with_proxies(set_batch_normalisation(backbone, None), means),
