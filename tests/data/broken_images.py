@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from retrieval.data.decoding import FILE_BYTES, open_image
-from retrieval.errors import RetrievalError
+from retrieval.errors import RetrievalError, shown
 
 # After these a process is ended, however busy the machine.
 PATIENCE = 60
@@ -613,11 +613,8 @@ def verdict(case: Case, path: Path) -> str:
 def reported(case: Case, path: Path, message: str) -> str:
     if case.wanted is not None and case.wanted is not False:
         return f"wrongly refused: {message}"
-    named = str(path) in message or ascii(str(path)) in message
-    one_line = message.isprintable() or ("\n" not in message and str(path).isprintable())
-    return (
-        "reported" if named and one_line and "replace it or delete it" in message else f"unclear: {message}"
-    )
+    clear = shown(path) in message and shown(message) == message and "replace it or delete it" in message
+    return "reported" if clear else f"unclear: {message}"
 
 
 def outcome(case: Case, path: Path) -> dict[str, Any]:
