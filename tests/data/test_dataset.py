@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -29,28 +30,69 @@ from retrieval.settings import PROJECT
 REAL = PROJECT.parent / "shared" / "mammals"
 
 
+def fill(root: Path, folders: dict[str, int], others: Iterable[str] = ()) -> Path:
+    """A folder with so many images, which are never opened, in each of its folders, and with other files."""
+    images = [f"{folder}/{number}.jpg" for folder, count in folders.items() for number in range(count)]
+    for file in (*images, *others):
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).touch()
+    return root
+
+
 def test_finds_images_of_any_suffix_depth_and_alphabet(root):
-    for name in ("Füchsin.JPEG", "狐.png", "deep/er/3.WebP", "a b.tiff"):
-        (root / "fox" / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / "fox" / name).touch()
-    for name in ("fox/.hidden.jpg", ".cache/x.jpg", "fox/.thumbs/x.jpg", "fox/notes.txt", "stray.jpg"):
-        (root / name).parent.mkdir(exist_ok=True)
-        (root / name).touch()
+    names = ("Füchsin.JPEG", "狐.png", "deep/er/3.WebP", "a b.tiff", "4.jfif", "5.JPE")
+    extra = [f"fox/{name}" for name in names]
+    fill(root, {}, extra)
+    fill(root, {}, ("fox/.hidden.jpg", ".cache/x.jpg", "fox/.thumbs/x.jpg", "fox/notes.txt", "stray.jpg"))
     (root / "empty").mkdir()
     plain = [f"{category}/{number}.jpg" for category in ("fox", "owl") for number in range(6)]
-    extra = [f"fox/{name}" for name in ("Füchsin.JPEG", "狐.png", "deep/er/3.WebP", "a b.tiff")]
     assert find_images(root) == sorted(plain + extra)
 
 
-def test_links_that_loop_are_harmless(root):
+def test_folders_that_systems_make_are_not_entered(root, monkeypatch):
     before = find_images(root)
-    (root / "again").symlink_to(root)
-    (root / "up").symlink_to(root.parent)
-    (root / "self").symlink_to(root / "self")
-    (root / "fox" / "loop").symlink_to(root / "fox")
+    fill(root, {"fox/@eaDir/1.jpg": 3, "$Recycle.Bin/S-1": 5, "__MACOSX/fox": 5, "#recycle": 1, "@eaDir": 1})
+    fill(root, {"lost+found": 1, "System Volume Information": 1})
+    refuse_to_list("lost+found", monkeypatch)
     assert find_images(root) == before
-    (root / "linked").symlink_to(root / "owl")
-    assert len(find_images(root)) == len(before) + 6
+    assert left_out(root, before) == [
+        "1 x #recycle, which a system made",
+        "1 x $Recycle.Bin, which a system made",
+        "2 x @eaDir, which a system made",
+        "1 x System Volume Information, which a system made",
+        "1 x __MACOSX, which a system made",
+        "1 x lost+found, which a system made",
+    ]
+
+
+def test_a_folder_is_read_once_whatever_links_lead_there(root, tmp_path):
+    before = find_images(root)
+    links = {"again": "", "up": "..", "alias": "owl", "fox/loop": "fox", "fox/owls": "owl"}
+    for link, target in links.items():
+        (root / link).symlink_to(root / target)
+    (root / "self").symlink_to(root / "self")
+    assert find_images(root) == before
+    assert left_out(root, before) == [
+        "5 x link to a folder, which is searched anyway or holds this one",
+        "1 x no suffix, not read",
+    ]
+    fill(tmp_path, {"else/2019": 5})
+    (tmp_path / "else" / "back").symlink_to(root)
+    for link in ("fox/more", "owl/more", "wolf"):
+        (root / link).symlink_to(tmp_path / "else")
+    added = sorted(set(find_images(root)) - set(before))
+    assert added == [f"fox/more/2019/{number}.jpg" for number in range(5)]
+
+
+def test_names_reach_no_terminal_as_orders(tmp_path):
+    hostile = "o\x1b[31mak\n"
+    root = fill(tmp_path / hostile, {hostile: 5, "elm": 5}, ["elm/1.m\x1bv"])
+    files = find_images(root)
+    assert {category_of(file) for file in files} == {"o\\x1b[31mak\\n", "elm"}
+    assert describe(root, dict.fromkeys(files, "")).name == "o\\x1b[31mak\\n"
+    assert left_out(root, files) == ["1 x .m\\x1bv, not read"]
+    (root / hostile / "0.jpg").unlink()
+    fails(lambda: find_images(root), "/o\\x1b[31mak\\n has 4 images")
 
 
 def test_folders_that_cannot_be_used(root, tmp_path):
@@ -94,10 +136,10 @@ def test_what_is_left_out_is_counted_by_kind(root, monkeypatch):
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).touch()
     assert left_out(root, find_images(root)) == [
-        "1 x no suffix, not read",
         "1 x .heic, to be read once you run `.venv/bin/python -m pip install pillow-heif`",
         "2 x .mov, not read",
         "1 x .png, in no category folder",
+        "1 x no suffix, not read",
     ]
     (root / "new").mkdir()
     (root / "new" / "x.mov").touch()
@@ -128,14 +170,18 @@ def test_what_is_no_file_is_found_and_reported_by_name(root):
     assert "fox/zeros\\n.jpg" in reasons["fox/zeros\n.jpg"] and "\n" not in reasons["fox/zeros\n.jpg"]
 
 
-def test_a_folder_that_cannot_be_listed_is_named(root, monkeypatch):
+def refuse_to_list(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(folder):
-        if "owl" in str(folder):
+        if name in str(folder):
             raise PermissionError(13, "Permission denied", str(folder))
         return scandir(folder)
 
     scandir = os.scandir
     monkeypatch.setattr(os, "scandir", refuse)
+
+
+def test_a_folder_that_cannot_be_listed_is_named(root, monkeypatch):
+    refuse_to_list("owl", monkeypatch)
     fails(lambda: find_images(root), "owl cannot be listed (Permission denied)", "move it away")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from retrieval.data.decoding import HEIC_SUFFIXES, SUFFIXES
+from retrieval.data.listing import visible
 from retrieval.data.sample import drawing
 from retrieval.errors import NoCategoriesError, RetrievalError, shown
 from retrieval.settings import PROJECT
@@ -47,7 +48,7 @@ def describe(root: Path, sha256: Mapping[str, str]) -> Source:
     """The data set in `root`, given the SHA-256 of each readable file."""
     is_sample = (root / drawing.MARKER).is_file()
     return Source(
-        name="synthetic sample" if is_sample else root.resolve().name,
+        name="synthetic sample" if is_sample else shown(root.resolve().name),
         images=len(sha256),
         categories=len({category_of(file) for file in sha256} - {""}),
         sha256=_digest(sorted(sha256.items())),
@@ -57,7 +58,7 @@ def describe(root: Path, sha256: Mapping[str, str]) -> Source:
 
 def fingerprint(root: Path, files: Sequence[str]) -> str:
     """SHA-256 over names, sizes and times: a cheap way to notice that a folder has changed."""
-    return _digest((file, _size_and_time(root / file)) for file in files)
+    return _digest((file, _size_and_time(f"{root}/{file}")) for file in files)
 
 
 def prepare(root: Path) -> None:
@@ -68,12 +69,12 @@ def prepare(root: Path) -> None:
 
 
 def category_of(file: str) -> str:
-    """The category of a relative path: its first folder, or "" if there is none.
+    """The category of a relative path: its first folder as `shown` gives it, or "" if there is none.
 
     >>> category_of("red_panda/2019/red_panda-0001.jpg"), category_of("IMG_0001.jpg")
     ('red_panda', '')
     """
-    return file.partition("/")[0] if "/" in file else ""
+    return shown(file.partition("/")[0]) if "/" in file else ""
 
 
 def need_categories(data: Mapping[str, Any]) -> None:
@@ -92,8 +93,7 @@ def find_images(root: Path) -> list[str]:
     """Paths of the images in category folders, relative to `root`, with `/`, sorted.
 
     If no category folder has any, they are the images in `root` itself: a flat folder without categories.
-    Hidden files and folders are left out. A category folder may be a link. Links to folders below
-    it are not followed, because they may loop.
+    Hidden files and folders are left out, and so are the folders that `listing.visible` does not enter.
 
     Raises:
         RetrievalError: the folder is missing or has no images, a category has fewer than 5, a folder
@@ -102,14 +102,12 @@ def find_images(root: Path) -> list[str]:
     try:
         if not root.is_dir():
             raise RetrievalError(f"{root} is not a folder: {GET_DATA}")
-        folders = [folder for folder in root.iterdir() if _is_category(folder, root)]
-        files = sorted(file for folder in folders for file in _images_below(folder, root)) or sorted(
-            file.name for file in root.iterdir() if _is_image(file.name) and not file.is_dir()
-        )
+        images = sorted(file for file, kept_out in visible(root) if not kept_out and _is_image(file))
     except OSError as error:
         raise RetrievalError(
-            f"{shown(error.filename)} cannot be listed ({error.strerror}): allow it or move it away"
+            f"{error.filename} cannot be listed ({error.strerror}): allow it or move it away"
         ) from None
+    files = [file for file in images if "/" in file] or images
     if not files:
         others = "; ".join(left_out(root, files))
         raise RetrievalError(f"{root} holds no images{others and f' ({others})'}: {GET_DATA}")
@@ -118,63 +116,49 @@ def find_images(root: Path) -> list[str]:
 
 
 def left_out(root: Path, files: Sequence[str]) -> list[str]:
-    """The other files in a data folder, one line per suffix: how many, and why they are left out.
+    """What else is in a data folder, one line per kind: how much, and why it is left out.
 
     Hidden files and folders do not count. `files` is the result of `find_images`.
     """
-    everything = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
-    visible = {path.as_posix() for path in everything if not any(part.startswith(".") for part in path.parts)}
-    kinds = Counter(Path(file).suffix.lower() for file in visible - set(files))
-    return [f"{count} x {kind or 'no suffix'}, {_reason(kind)}" for kind, count in sorted(kinds.items())]
+    found = set(files)
+    kinds = Counter(kept_out or _kind(file) for file, kept_out in visible(root) if file not in found)
+    return [shown(f"{count} x {kind}") for kind, count in sorted(kinds.items())]
 
 
 def _check(root: Path, files: Sequence[str]) -> None:
     """Refuses names that are not UTF-8, and categories of fewer than 5 images."""
     for file in files:
-        if any("\ud800" <= letter <= "\udfff" for letter in file):
-            raise RetrievalError(f"{shown(root / file)} has a name that is not UTF-8: rename it")
-    for category, count in sorted(Counter(map(category_of, files)).items()):
+        try:
+            file.encode()
+        except UnicodeEncodeError:
+            raise RetrievalError(f"{root / file} has a name that is not UTF-8: rename it") from None
+    sizes = Counter(map(category_of, files))
+    for category, count in sorted(sizes.items()):
         if count < LEAST_IMAGES:
             raise RetrievalError(
-                f"{shown(root / category)} has {count} images, {LEAST_IMAGES} are needed to split them: "
+                f"{root / category} has {count} images, {LEAST_IMAGES} are needed to split them: "
                 f"add some or move the folder away, or {GET_DATA}"
             )
 
 
-def _is_category(folder: Path, root: Path) -> bool:
-    """Whether a folder is visible, and not a link to a folder that contains it."""
-    if folder.name.startswith(".") or not folder.is_dir():
-        return False
-    return not root.resolve().is_relative_to(folder.resolve())
+def _is_image(file: str) -> bool:
+    return file.lower().endswith(SUFFIXES)
 
 
-def _images_below(folder: Path, root: Path) -> Iterable[str]:
-    def give_up(error: OSError) -> None:
-        raise error
-
-    for parent, folders, names in os.walk(folder, onerror=give_up):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        below = Path(parent).relative_to(root).as_posix()
-        yield from (f"{below}/{name}" for name in names if _is_image(name))
-
-
-def _is_image(name: str) -> bool:
-    return not name.startswith(".") and name.lower().endswith(SUFFIXES)
+def _kind(file: str) -> str:
+    """The suffix of a file that is left out, and why it is."""
+    suffix = Path(file).suffix.lower()
+    if suffix in SUFFIXES:
+        return f"{suffix}, in no category folder"
+    if suffix in HEIC_SUFFIXES:
+        return f"{suffix}, to be read once you run `.venv/bin/python -m pip install pillow-heif`"
+    return f"{suffix or 'no suffix'}, not read"
 
 
-def _reason(kind: str) -> str:
-    """Why files with this suffix are left out."""
-    if kind in SUFFIXES:
-        return "in no category folder"
-    if kind in HEIC_SUFFIXES:
-        return "to be read once you run `.venv/bin/python -m pip install pillow-heif`"
-    return "not read"
-
-
-def _size_and_time(path: Path) -> tuple[int, int] | None:
+def _size_and_time(path: str) -> tuple[int, int] | None:
     """None if the file is missing or hidden by permissions: reading it will report that."""
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116  (a Path of each of 100,000 files would take longer)
     except OSError:
         return None
     return status.st_size, status.st_mtime_ns
