@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,6 +22,7 @@ from retrieval.data.dataset import (
     fingerprint,
     left_out,
     need_categories,
+    remarks,
 )
 from retrieval.data.inspection import inspect
 from retrieval.evaluation.results import load_reported
@@ -28,6 +30,7 @@ from retrieval.files import sha256
 from retrieval.settings import PROJECT
 
 REAL = PROJECT.parent / "shared" / "mammals"
+PARTED = {"train/oak": 9, "train/elm": 9, "valid/oak": 5, "valid/elm": 5, "test/oak": 5, "test/elm": 5}
 
 
 def fill(root: Path, folders: dict[str, int], others: Iterable[str] = ()) -> Path:
@@ -47,6 +50,33 @@ def test_finds_images_of_any_suffix_depth_and_alphabet(root):
     (root / "empty").mkdir()
     plain = [f"{category}/{number}.jpg" for category in ("fox", "owl") for number in range(6)]
     assert find_images(root) == sorted(plain + extra)
+
+
+@pytest.mark.parametrize(
+    ("folders", "words", "named"),
+    [
+        (PARTED, "already split into test, train, valid", "train"),
+        ({"Training/oak": 9, "TESTING/oak": 5, "to test": 5}, "split into TESTING, Training,", "Training"),
+        ({"train/oak": 9, "train/elm": 9, "test": 20}, "split into test, train", "train"),
+        ({f"my data/{folder}": count for folder, count in PARTED.items()}, "split into", "my data/train"),
+        ({"photos/oak": 5, "photos/elm/2019": 5, "photos/few": 2}, "deeper inside", "photos"),
+        ({"a/b/photos/oak": 5, "a/b/photos/elm": 5, "__MACOSX/a": 5}, "deeper inside", "a/b/photos"),
+    ],
+)
+def test_the_folder_of_categories_that_lies_deeper_is_named(tmp_path, folders, words, named):
+    fill(tmp_path, folders)
+    fails(lambda: find_images(tmp_path), words, f"`make DATA={shlex.quote(str(tmp_path / named))}`")
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        *({"train": 5, "test": 5}, {"train/steam": 5, "train/diesel": 5, "car": 5}),
+        *({"oak": 6}, {"oak/2019": 4, "oak/2020": 4}, {"oak": 1, "oak/2019": 5, "oak/2020": 5}),
+    ],
+)
+def test_folders_that_may_be_categories_are_taken_as_such(tmp_path, folders):
+    assert len(find_images(fill(tmp_path, folders))) == sum(folders.values())
 
 
 def test_folders_that_systems_make_are_not_entered(root, monkeypatch):
@@ -82,6 +112,19 @@ def test_a_folder_is_read_once_whatever_links_lead_there(root, tmp_path):
         (root / link).symlink_to(tmp_path / "else")
     added = sorted(set(find_images(root)) - set(before))
     assert added == [f"fox/more/2019/{number}.jpg" for number in range(5)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems take such names for one")
+def test_categories_that_look_the_same_are_refused(tmp_path):
+    fill(tmp_path, {"caf\u00e9": 5, "cafe\u0301": 5, "bar": 5})
+    fails(lambda: find_images(tmp_path), r"look the same, 'cafe\u0301' and 'caf\xe9': move")
+
+
+def test_categories_that_letter_case_tells_apart_are_pointed_out():
+    assert remarks(["A/1.jpg", "a/1.jpg", "a/2.jpg", "b/A.jpg"]) == [
+        "only letter case tells these categories apart: A, a"
+    ]
+    assert remarks(["A/1.jpg", "A/2.jpg", "b/a.jpg"]) == remarks(["A.jpg", "a.jpg"]) == []
 
 
 def test_names_reach_no_terminal_as_orders(tmp_path):

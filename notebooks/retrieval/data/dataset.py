@@ -2,11 +2,13 @@
 
 import hashlib
 import os
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+import shlex
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from retrieval.data.decoding import HEIC_SUFFIXES, SUFFIXES
 from retrieval.data.listing import visible
@@ -18,6 +20,8 @@ REAL_CATEGORIES, REAL_IMAGES = 45, 13_751
 REAL_SHA256 = "4f8e872ba1c48b0f918a7f04ab3341010013056b90ce18c38b10dc3faf01436f"
 # With fewer images of a category, a 60/20/20 split leaves a part without any.
 LEAST_IMAGES = 5
+# Folders with these names are the parts of somebody's split.
+SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing"}
 GET_DATA = "run `make data` for the real set or `make DATA=folder` for one of your own"
 
 
@@ -96,8 +100,9 @@ def find_images(root: Path) -> list[str]:
     Hidden files and folders are left out, and so are the folders that `listing.visible` does not enter.
 
     Raises:
-        RetrievalError: the folder is missing or has no images, a category has fewer than 5, a folder
-            cannot be listed, or a name is not valid UTF-8.
+        RetrievalError: the folder is missing or has no images, a category has fewer than 5, two look the
+            same, the categories lie in a deeper folder, a folder cannot be listed, or a name is not valid
+            UTF-8.
     """
     try:
         if not root.is_dir():
@@ -125,20 +130,63 @@ def left_out(root: Path, files: Sequence[str]) -> list[str]:
     return [shown(f"{count} x {kind}") for kind, count in sorted(kinds.items())]
 
 
+def remarks(files: Sequence[str]) -> list[str]:
+    """A line for each group of categories that only letter case tells apart."""
+    alike = _alike(set(map(category_of, files)), lambda name: normalize("NFC", name).casefold())
+    return [f"only letter case tells these categories apart: {', '.join(names)}" for names in alike]
+
+
 def _check(root: Path, files: Sequence[str]) -> None:
-    """Refuses names that are not UTF-8, and categories of fewer than 5 images."""
+    """Refuses names that are not UTF-8 or look the same, and categories of fewer than 5 images."""
     for file in files:
         try:
             file.encode()
         except UnicodeEncodeError:
             raise RetrievalError(f"{root / file} has a name that is not UTF-8: rename it") from None
+    _check_layout(root, files)
     sizes = Counter(map(category_of, files))
+    for names in _alike(sizes, lambda name: normalize("NFC", name)):
+        raise RetrievalError(
+            f"{root} has folders whose names look the same, {' and '.join(map(ascii, names))}: "
+            "move their images into one of them"
+        )
     for category, count in sorted(sizes.items()):
         if count < LEAST_IMAGES:
             raise RetrievalError(
                 f"{root / category} has {count} images, {LEAST_IMAGES} are needed to split them: "
                 f"add some or move the folder away, or {GET_DATA}"
             )
+
+
+def _check_layout(root: Path, files: Sequence[str]) -> None:
+    """Refuses a folder whose categories lie deeper: in a single folder, or in the parts of a split."""
+    holder = os.path.commonpath({file.rpartition("/")[0] for file in files})
+    files = [file.removeprefix(f"{holder}/") for file in files]
+    sizes = Counter(map(category_of, files))
+    deeper = Counter(category_of(file) for file in files if file.count("/") > 1)
+    parts = [name for name in sizes if name.casefold() in SPLIT_NAMES]
+    if len(parts) > 1 and (largest := max(parts, key=lambda name: deeper[name])) in deeper:
+        raise RetrievalError(
+            f"{root / holder} is already split into {', '.join(parts)}, which are no categories: name one, "
+            f"as in `make {_as_setting(root / holder / largest)}`, or merge them"
+        )
+    if holder and "" not in sizes and sum(size >= LEAST_IMAGES for size in sizes.values()) > 1:
+        raise RetrievalError(
+            f"{root} has its category folders deeper inside: name their folder, "
+            f"`make {_as_setting(root / holder)}`"
+        )
+
+
+def _as_setting(folder: Path) -> str:
+    return f"DATA={shlex.quote(str(folder))}"
+
+
+def _alike(categories: Iterable[str], form: Callable[[str], str]) -> list[list[str]]:
+    """Groups of categories whose names are the same in some form."""
+    groups = defaultdict(list)
+    for name in sorted(categories):
+        groups[form(name)].append(name)
+    return [names for names in groups.values() if len(names) > 1]
 
 
 def _is_image(file: str) -> bool:
