@@ -34,6 +34,7 @@ def check_executed(artifacts: Path, step: str) -> None:
     outputs = [output for cell in code for output in cell.outputs]
     assert not [output for output in outputs if output.output_type == "error"]
     assert any("photos" in output.get("text", "") for output in outputs)
+    assert not any(tiny.CONTROL in output.get("text", "") for output in outputs)
     page = (artifacts / "notebooks" / f"{step}.html").read_text("utf-8")
     assert "</html>" in page and tiny.HOSTILE not in page
     shown = [

@@ -19,6 +19,7 @@ from contract import check_executed, check_features, check_manifest, check_resul
 from retrieval.artifacts.store import open_store
 from retrieval.commands.verify import verify
 from retrieval.data.parts import PARTS
+from retrieval.errors import shown
 from retrieval.features.normalising import l2_normalise
 from retrieval.search.neighbours import nearest
 from retrieval.settings import PROJECT, read_settings
@@ -136,7 +137,7 @@ def test_images_without_categories_are_indexed_and_can_be_queried(tmp_path: Path
     assert not any(verify(tmp_path / "artifacts").values())
     asked = os.environ | tiny.environment(tmp_path) | {"IMAGE": str(tmp_path / "photos" / images[0].name)}
     for module, line in (
-        ("query", f"   1     0.000  {images[0].name}"),
+        ("query", f"   1     0.000  {shown(images[0].name)}"),
         ("table", "photos has not two category folders"),
         ("report", "photos has not two category folders"),
     ):

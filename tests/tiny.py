@@ -39,6 +39,8 @@ HOSTILE, BELOW = "<script>alert(1)<", "script>"
 # The others look like a missing value, a number and a formula.
 COLOURS = {"NA": (130, 80, 30), "1": (40, 90, 160), "a_$5_$6": (210, 110, 30), HOSTILE: (60, 140, 50)}
 IMAGES = 10
+# In the name of every file; a terminal that is given it writes from right to left.
+CONTROL = "\u202e"
 
 
 def committed(step: str) -> Path:
@@ -62,7 +64,7 @@ def draw(folder: Path) -> None:
             image = Image.fromarray(noise.clip(0, 255).astype(np.uint8)).resize(
                 (72, 72), Image.Resampling.BICUBIC
             )
-            image.save(own / f"{category}-{number}.png")
+            image.save(own / f"{category}-{CONTROL}{number}.png")
 
 
 def collection(root: Path) -> judging.Collection:

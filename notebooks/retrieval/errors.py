@@ -1,12 +1,18 @@
 """The one exception that a user is meant to read, and how a command ends."""
 
+import re
 import sys
 from collections.abc import Callable
-from pathlib import Path
+
+# What a terminal would obey, and halves of characters, which it cannot print.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class RetrievalError(Exception):
     """What is wrong, with which file, and what to do, in one line; Jupyter shows only that line."""
+
+    def __str__(self) -> str:
+        return shown(super().__str__())
 
     def _render_traceback_(self) -> list[str]:
         return [f"{type(self).__name__}: {self}"]
@@ -16,9 +22,13 @@ class NoCategoriesError(RetrievalError):
     """A step that needs categories has met images without any."""
 
 
-def shown(path: Path | str) -> str:
-    """A path on one line: quoted and escaped if not all of it prints."""
-    return str(path) if str(path).isprintable() else ascii(str(path))
+def shown(name: object) -> str:
+    r"""A name on one line: line breaks and control characters in it are escaped.
+
+    >>> print(shown("two\nlines"))
+    two\nlines
+    """
+    return CONTROL.sub(lambda found: ascii(found[0])[1:-1], str(name))
 
 
 def run(command: Callable[[], object]) -> None:

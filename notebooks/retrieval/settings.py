@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from retrieval.errors import RetrievalError
+from retrieval.errors import RetrievalError, shown
 
 PROJECT = Path(__file__).resolve().parents[2]
 SPLITS = ("grouped", "plain")
@@ -34,8 +34,8 @@ class Settings:
     artifacts: Path
 
     def __str__(self) -> str:
-        shown = {name: "default" if value in (None, "") else value for name, value in asdict(self).items()}
-        return "\n".join(f"{name.upper():<10} {value}" for name, value in shown.items())
+        values = {name: "default" if value in (None, "") else value for name, value in asdict(self).items()}
+        return "\n".join(f"{name.upper():<10} {shown(value)}" for name, value in values.items())
 
 
 def read_settings() -> Settings:

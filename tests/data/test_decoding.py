@@ -14,10 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pictures import fails, scene
-from PIL import Image
+from PIL import Image, features
 
 from retrieval.data.dataset import find_images
 from retrieval.data.decoding import open_image
+from retrieval.data.images import encoded
+from retrieval.data.metadata import orientation
 
 
 def colour_at(path: Path, x: int = 0, y: int = 0) -> tuple[int, int, int]:
@@ -73,6 +75,19 @@ def test_cmyk_greyscale_and_palette_become_rgb(tmp_path):
     assert colour_at(tmp_path / "grey.png") == (77, 77, 77)
 
 
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+def test_avif_is_read_where_pillow_can(tmp_path):
+    image = Image.new("RGB", (64, 32), "white")
+    image.paste("black", (0, 0, 32, 32))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for number in range(5):
+        image.save(tmp_path / f"{number}.AVIF", exif=exif)
+    assert len(find_images(tmp_path)) == 5
+    assert open_image(tmp_path / "0.AVIF").size == (32, 64)
+    assert max(colour_at(tmp_path / "0.AVIF", 16, 8)) < 50 < 200 < min(colour_at(tmp_path / "0.AVIF", 16, 56))
+
+
 def test_heic_is_read_where_its_reader_is_installed(tmp_path):
     reader = pytest.importorskip("pillow_heif")
     image = Image.new("RGB", (64, 32), "white")
@@ -103,28 +118,38 @@ def test_exif_rotation_is_honoured(tmp_path):
     )
 
 
-def exif_with(orientation: int, tag: int, kind: int, count: int, value: bytes) -> bytes:
-    """EXIF data of two tags: the orientation, and one of any type."""
-    tags = sorted([(0x0112, 3, 1, struct.pack("<HH", orientation, 0)), (tag, kind, count, value)])
-    entries = b"".join(struct.pack("<HHI", *entry[:3]) + entry[3] for entry in tags)
-    return b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+def exif_with(orientation: int, malformed: tuple[int, int, int, bytes], *, order: str = "<") -> bytes:
+    """EXIF data of two tags: the orientation, and a tag, type, count and value."""
+    tags = sorted([(0x0112, 3, 1, struct.pack(f"{order}HH", orientation, 0)), malformed])
+    entries = b"".join(struct.pack(f"{order}HHI", *entry[:3]) + entry[3] for entry in tags)
+    head = b"II*\0" if order == "<" else b"MM\0*"
+    return b"Exif\0\0" + head + struct.pack(f"{order}IH", 8, len(tags)) + entries + bytes(4)
 
 
-@pytest.mark.parametrize("format", ["JPEG", "PNG"])
-def test_malformed_exif_tags_do_not_keep_a_picture_from_being_turned(format):
+TYPES, OUTSIDE = range(14), (b"72 \0", b"\xff\xff\xff\xff", b"\x08\0\0\0")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_no_malformed_exif_tag_hides_the_orientation(order: str):
+    tags = (0, 0x0100, 0x010E, 0x0111, 0x011A, 0x0128, 0x02BC, 0x8298, 0x8769, 0x8825, 0xFFFF)
+    counts = (0, 1, 2, 4, 1000, 2**31, 2**32 - 1)
+    for turn, *malformed in product(range(1, 9), tags, TYPES, counts, OUTSIDE):
+        exif = exif_with(turn, tuple(malformed), order=order)
+        assert orientation(exif.removeprefix(b"Exif\0\0")) == turn, malformed
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_a_picture_is_turned_whatever_other_exif_tags_say(format):
     picture = scene(1).resize((24, 16))
     undo = (None, 0, 3, 1, 5, 2, 6, 4)
-    tags = (0x011A, 0x0128, 0x0131, 0x02BC, 0x8298, 0x8769, 0x8825)
-    values = (b"72 \0", b"\xff\xff\xff\xff", b"\x08\0\0\0")
     wrong = set()
-    for orientation, turn in enumerate(undo, 1):
+    for number, turn in enumerate(undo, 1):
         stored = picture if turn is None else picture.transpose(turn)
-        for malformed in product(tags, range(14), (1, 4), values):
-            buffer = BytesIO()
-            stored.save(buffer, format, exif=exif_with(orientation, *malformed), quality=95, subsampling=0)
-            found = open_image(buffer.getvalue())
+        for malformed in product((0x010E, 0x011A, 0x8769), TYPES, (1, 4), OUTSIDE):
+            exif = exif_with(number, malformed)
+            found = open_image(encoded(stored, format, exif=exif, quality=95, subsampling=0, lossless=True))
             if found.size != picture.size or np.abs(np.subtract(found, picture, dtype=float)).mean() > 5:
-                wrong.add((orientation, *malformed))
+                wrong.add((number, *malformed))
     assert not wrong
 
 
@@ -144,11 +169,53 @@ def test_unreadable_files_are_named_in_one_line(tmp_path):
         fails(lambda name=name: open_image(tmp_path / name), name, "replace it or delete it")
 
 
+def chunk(kind: bytes, body: bytes, *, flip: int = 0) -> bytes:
+    """A chunk of a PNG; `flip` damages its checksum."""
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body) ^ flip)
+
+
+LONG = zlib.compress(os.urandom(2**21))
+TEXTS = {
+    "text": (b"zTXt", b"a\0\0" + LONG),
+    "bomb": (b"zTXt", b"a\0\0" + zlib.compress(bytes(2**28))),
+    "international text": (b"iTXt", b"a\0\1\0\0\0" + LONG),
+    "plain text": (b"tEXt", b"a\0" + bytes(2**26 + 1)),
+    "colour profile": (b"iCCP", b"a\0\0" + LONG),
+}
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("name", TEXTS)
+def test_long_texts_and_profiles_keep_no_png_from_being_read(name: str, after: bool):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = encoded(Image.new("P", (8, 4)), "PNG", transparency=0, exif=exif)
+    place = content.index(b"IEND" if after else b"PLTE") - 4
+    found = open_image(content[:place] + chunk(*TEXTS[name]) + content[place:])
+    assert found.size == (4, 8) and found.getpixel((0, 0)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("kind", b"tEXt zTXt iTXt iCCP eXIf gAMA pHYs tIME PLTE tRNS IHDR".split())
+def test_a_wrong_checksum_matters_only_where_it_guards_the_picture(kind: bytes):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = encoded(Image.new("P", (8, 4)), "PNG", transparency=0, exif=exif)
+    if (place := content.find(kind) - 4) < 0:
+        place = content.index(b"PLTE") - 4
+        content = content[:place] + chunk(kind, bytes(9)) + content[place:]
+    (length,) = struct.unpack_from(">I", content, place)
+    body = content[place + 8 : place + 8 + length]
+    damaged = content[:place] + chunk(kind, body, flip=1) + content[place + 12 + length :]
+    if kind in (b"PLTE", b"tRNS", b"IHDR"):
+        fails(lambda: open_image(damaged), "the image cannot be read")
+    else:
+        assert open_image(damaged).size == (4, 8)
+        place = damaged.index(b"IDAT")
+        fails(lambda: open_image(damaged[: place + 6]), "the image cannot be read")
+
+
 @pytest.mark.parametrize("width", [10_000, 60_000])
 def test_decompression_bomb_is_refused(tmp_path, width):
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
-
     header = width.to_bytes(4, "big") + (10_000).to_bytes(4, "big") + b"\x08\x00\x00\x00\x00"
     content = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
     (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)

@@ -9,6 +9,7 @@ from pictures import fails
 from PIL import Image
 
 from retrieval.data.dataset import find_images
+from retrieval.data.images import encoded
 from retrieval.data.inspection import from_json, inspect, to_json
 
 
@@ -22,6 +23,9 @@ def test_inspection_describes_every_file_and_lists_the_unreadable(root):
     assert (inspection.width[row], inspection.height[row], inspection.mode[row]) == (30, 20, "L")
     assert inspection.dhash.shape == (11, 256) and inspection.dhash.dtype == bool
     assert "fox/0.jpg" in inspection.unreadable["fox/0.jpg"]
+    png = encoded(Image.new("L", (9, 9)), "PNG")
+    (root / "owl" / "1.jpg").write_bytes(png[:33] + b"\0\0\0\1tEXta\0\0\0\0" + png[33:])  # a wrong checksum
+    assert inspect(root, files).mode[files.index("owl/1.jpg") - 1] == "L"
     (root / "fox" / "1.jpg").write_text("nonsense")
     fails(lambda: inspect(root, files), "fox has 4 readable", "fox/0.jpg")
 

@@ -19,7 +19,7 @@ from retrieval.commands.query import main
 from retrieval.data.parts import PARTS
 from retrieval.data.splitting import index_maps
 from retrieval.encoders import conversion, siamese
-from retrieval.errors import RetrievalError
+from retrieval.errors import RetrievalError, shown
 from retrieval.features import extraction, normalising
 from retrieval.search import open_set
 from retrieval.settings import read_settings
@@ -136,7 +136,7 @@ def test_one_call_prints_and_draws(store: Store, photos: Path, capsys: pytest.Ca
     figure = query.show(photos / store.files("val")[0], k=7)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["rank", "distance", "file"] and len(lines) == 9
-    assert lines[1].split() == ["1", "0.000", store.files("val")[0]]
+    assert lines[1].split() == ["1", "0.000", shown(store.files("val")[0])]
     titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
     assert len(titles) == 8 and not any(mark in title for title in titles for mark in "✓✗")
 

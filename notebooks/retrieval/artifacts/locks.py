@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from retrieval.errors import RetrievalError
+from retrieval.errors import RetrievalError, shown
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def locked(folder: Path, name: str, doing: str = "") -> Iterator[None]:
             lock.acquire(timeout=0)
         except Timeout:
             if doing:
-                print(f"waiting: {folder} is in use {_holder(folder, name)}", flush=True)
+                print(f"waiting: {shown(folder)} is in use {_holder(folder, name)}", flush=True)
             lock.acquire()
     except OSError as error:
         raise RetrievalError(

@@ -2,7 +2,7 @@
 
 import os
 
-from retrieval.errors import RetrievalError, run
+from retrieval.errors import RetrievalError, run, shown
 from retrieval.settings import read_settings, whole_number
 from retrieval.views import style
 from retrieval.views.query import K, show
@@ -15,7 +15,7 @@ def main() -> None:
     figure = show(image, k=whole_number("K", default=K, least=1))
     path = read_settings().artifacts / "figures" / "query.png"
     style.save(figure, path)
-    print(path)
+    print(shown(path))
 
 
 if __name__ == "__main__":

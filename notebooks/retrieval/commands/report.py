@@ -2,7 +2,7 @@
 
 from retrieval.artifacts.store import open_store
 from retrieval.commands.table import show
-from retrieval.errors import RetrievalError, run
+from retrieval.errors import RetrievalError, run, shown
 from retrieval.files import write_atomically
 from retrieval.settings import read_settings
 from retrieval.views.page import look_closely, render
@@ -19,7 +19,7 @@ def main() -> None:
         print(problems[-1])
     path, page = store.folder / "report.html", render(results, problems, closeup)
     write_atomically(path, lambda file: file.write_text(page, "utf-8"))
-    print(f"{path}: {len(page.encode()) / 1e6:.1f} MB")
+    print(f"{shown(path)}: {len(page.encode()) / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

@@ -2,20 +2,23 @@
 
 import logging
 import stat
-import struct
 import warnings
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, features
 from PIL.Image import Transpose
 
-from retrieval.errors import RetrievalError, shown
+from retrieval.data.metadata import PNG_SIGNATURE, check_tables, orientation, without_metadata
+from retrieval.errors import RetrievalError
 
 FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-SUFFIXES: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
+SUFFIXES: tuple[str, ...] = (*JPEG_SUFFIXES, ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+if "avif" in features.get_supported_modules():
+    FORMATS, SUFFIXES = (*FORMATS, "AVIF"), (*SUFFIXES, ".avif")
 # Phones write HEIC. It is read if the optional package is installed, which turns pictures upright itself.
 HEIC_SUFFIXES = (".heic", ".heif")
 with suppress(ImportError):
@@ -36,9 +39,6 @@ FILE_BYTES = 256 * 2**20
 # Decoding may take this many bytes, and takes this many per pixel: WebP keeps four copies at 4 bytes each.
 MEMORY = 900_000_000
 PIXEL_BYTES = 16
-# A table of numbers in a TIFF may have this many entries, because Pillow makes an object of each entry,
-# except in tables of these types.
-TABLE_ENTRIES, BYTE_TYPES = 300_000, (1, 2, 6, 7)
 # The scans of a progressive JPEG, usually about ten, may add up to this many pixels: seconds of work.
 SCANNED_PIXELS = 4_000_000_000
 
@@ -64,38 +64,51 @@ def open_image(source: Path | bytes) -> Image.Image:
     return read_image(source)[0]
 
 
-def read_image(source: Path | bytes) -> tuple[Image.Image, bytes]:
-    """An image as `open_image` gives it, and the bytes of its file, which is read once."""
+def read_image(source: Path | bytes) -> tuple[Image.Image, str, bytes]:
+    """An image as `open_image` gives it, its mode in the file, and the file's bytes, which are read once."""
     try:
         content = source if isinstance(source, bytes) else _read(source)
-        return _decode(content), content
+        return *_decode(content), content
     except Exception as error:  # each of Pillow's decoders fails in its own ways
         unknown = isinstance(error, Image.UnidentifiedImageError)
         reason = "not an image" if unknown else str(getattr(error, "strerror", None) or error)
-        name = "the image" if isinstance(source, bytes) else shown(source)
+        name = "the image" if isinstance(source, bytes) else source
         raise RetrievalError(
             f"{name} cannot be read ({' '.join(reason.split()) or 'damaged'}): replace it or delete it"
         ) from None
 
 
-def _decode(content: bytes) -> Image.Image:
-    _check_tables(content)
+def _decode(content: bytes) -> tuple[Image.Image, str]:
+    """The picture and its mode in the file. If a PNG fails, it is tried without its metadata."""
+    try:
+        return _picture(content)
+    except Exception:
+        if not content.startswith(PNG_SIGNATURE):
+            raise
+    return _picture(without_metadata(content), beside=len(content))
+
+
+def _picture(content: bytes, *, beside: int = 0) -> tuple[Image.Image, str]:
+    """The same of content that lies in memory beside so many other bytes."""
+    check_tables(content)
     image: Image.Image = Image.open(BytesIO(content), formats=FORMATS)
-    _check_tables(image.info.get("exif", b"").removeprefix(b"Exif\0\0"))
-    _check_cost(image, content)
+    mode = image.mode
+    _check_cost(image, content, beside=beside)
     image.load()
-    return _to_rgb(_upright(image))
+    return _to_rgb(_upright(image)), mode
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """The image turned as its EXIF data says.
+    """The image turned as its EXIF data says, or else its XMP data; Pillow has turned a TIFF by itself.
 
     `ImageOps.exif_transpose` also writes the EXIF data back, and fails if one of its tags is malformed.
     """
-    turn = None
-    with suppress(Exception):  # unreadable EXIF data fails in many ways, and then says nothing
-        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
-    return image if turn is None else image.transpose(turn)
+    exif = image.info.get("exif", b"").removeprefix(b"Exif\0\0")
+    check_tables(exif)
+    if (turn := orientation(exif)) is None:
+        with suppress(Exception):  # unreadable data fail in many ways, and then say nothing
+            turn = image.getexif().get(ExifTags.Base.Orientation)
+    return image.transpose(TURNS[turn]) if turn in TURNS else image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -132,32 +145,13 @@ def _read(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _check_tables(content: bytes) -> None:
-    """Refuses a TIFF, or EXIF data, with a table of numbers that Pillow would take minutes to read."""
-    order, version = {b"II": "<", b"MM": ">"}.get(content[:2]), content[2:4].strip(b"\0")
-    if order is None or version not in (b"*", b"+"):
-        return
-    # TIFF 6.0 and BigTIFF: where the first directory is, its length, and an entry's tag, type and count.
-    layouts = {b"*": (4, "I", "H", "HHI", 12), b"+": (8, "Q", "Q", "HHQ", 20)}
-    at, pointer, length, entry, size = layouts[version]
-    with suppress(struct.error):  # Pillow reports what is cut off
-        (start,) = struct.unpack_from(order + pointer, content, at)
-        (entries,) = struct.unpack_from(order + length, content, start)
-        first = start + struct.calcsize(order + length)
-        for position in range(first, first + size * min(entries, 65535), size):
-            _, kind, count = struct.unpack_from(order + entry, content, position)
-            # A count beyond the length of the file is harmless: Pillow notices that the bytes are missing.
-            if kind not in BYTE_TYPES and TABLE_ENTRIES < count <= len(content):
-                raise ValueError(f"a table of {count} entries is too long")
-
-
-def _check_cost(image: Image.Image, content: bytes) -> None:
+def _check_cost(image: Image.Image, content: bytes, *, beside: int) -> None:
     """Refuses an image that takes too much memory or time; has a large JPEG decoded smaller."""
     width, height = image.size
     scans = content.count(b"\xff\xda") if image.info.get("progressive") else 1
     if width * height * scans > SCANNED_PIXELS:
         raise ValueError(f"{width} x {height} pixels in {scans} scans are too many")
-    taken = len(content) + _scan_bytes(image)
+    taken = beside + len(content) + _scan_bytes(image)
     image.draft(None, (SHORTER_SIDE, SHORTER_SIDE))
     if taken + PIXEL_BYTES * image.width * image.height > MEMORY:
         raise ValueError(f"{width} x {height} pixels are too many")

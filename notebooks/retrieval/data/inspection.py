@@ -6,17 +6,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import imagehash
 import numpy as np
-from PIL import Image
 
 from retrieval.data.dataset import LEAST_IMAGES, category_of
 from retrieval.data.decoding import read_image
-from retrieval.errors import RetrievalError, shown
+from retrieval.errors import RetrievalError
 from retrieval.progress import bar
 
 HASH_SIZE = 16
@@ -90,11 +88,10 @@ def from_json(record: dict[str, Any]) -> Inspection:
 def _look(path: Path) -> _Look | str:
     """What a file shows, or why it cannot be read."""
     try:
-        image, content = read_image(path)
+        image, mode, content = read_image(path)
     except RetrievalError as error:
         return str(error)
     dhash = imagehash.dhash(image, hash_size=HASH_SIZE).hash.ravel()
-    mode = Image.open(BytesIO(content)).mode
     return hashlib.sha256(content).hexdigest(), dhash, *image.size, mode
 
 
@@ -104,6 +101,5 @@ def _check_readable(readable: Iterable[str], unreadable: dict[str, str]) -> None
         category = category_of(file)
         if (count := counts[category]) < LEAST_IMAGES:
             raise RetrievalError(
-                f"{shown(category) or 'the folder'} has {count} readable images, "
-                f"{LEAST_IMAGES} are needed: {reason}"
+                f"{category or 'the folder'} has {count} readable images, {LEAST_IMAGES} are needed: {reason}"
             )

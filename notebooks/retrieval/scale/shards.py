@@ -17,7 +17,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyarrow.fs import FileInfo, FileSelector, FileSystem
 
-from retrieval.errors import RetrievalError, shown
+from retrieval.errors import RetrievalError
 from retrieval.features.extraction import BATCH
 from retrieval.files import writing
 from retrieval.progress import bar
@@ -139,5 +139,5 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise RetrievalError(
-            f"{shown(path)} cannot be read ({error.strerror}): replace it or leave it out"
+            f"{path} cannot be read ({error.strerror}): replace it or leave it out"
         ) from None

@@ -77,7 +77,7 @@ def find(
     """
     # If the name is too long, Path.is_file raises an error, and this says no.
     if not os.path.isfile(image):  # noqa: PTH113
-        raise RetrievalError(f"{shown(image)} is no file: name a picture, as in make query IMAGE=photo.jpg")
+        raise RetrievalError(f"{image} is no file: name a picture, as in make query IMAGE=photo.jpg")
     features = _usable(store, features)
     query = encoder(store, features)(image)
     gallery = [store.part(features, part) for part in parts]
