@@ -18,8 +18,8 @@ class RetrievalError(Exception):
         return [f"{type(self).__name__}: {self}"]
 
 
-class NoCategoriesError(RetrievalError):
-    """A step that needs categories has met images without any."""
+class SkippedError(RetrievalError):
+    """A step has nothing to work with in these images; the others go on."""
 
 
 def shown(name: object) -> str:
@@ -34,11 +34,11 @@ def shown(name: object) -> str:
 def run(command: Callable[[], object]) -> None:
     """Runs a command of `make` and ends the process if it fails.
 
-    Status 1 and one line for a `RetrievalError`, 130 for Ctrl-C. Images without categories are no failure.
+    Status 1 and one line for a `RetrievalError`, 130 for Ctrl-C. A step that is skipped is no failure.
     """
     try:
         command()
-    except NoCategoriesError as error:
+    except SkippedError as error:
         print(f"{error}; `make query IMAGE=photo.jpg` finds the images nearest to any picture")
     except RetrievalError as error:
         sys.exit(str(error))

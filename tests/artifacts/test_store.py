@@ -23,7 +23,7 @@ from retrieval.artifacts.formats import write
 from retrieval.artifacts.steps import STEPS, step_of
 from retrieval.artifacts.store import Store, begin, open_store
 from retrieval.commands.verify import verify
-from retrieval.errors import NoCategoriesError, RetrievalError
+from retrieval.errors import RetrievalError, SkippedError
 from retrieval.files import sha256
 from retrieval.settings import PROJECT, Settings
 
@@ -383,7 +383,7 @@ def test_a_real_size_limit_leaves_the_old_artifact(store: Store) -> None:
         from pathlib import Path
         import numpy as np
         from retrieval.artifacts.store import Store
-        from retrieval.errors import NoCategoriesError, RetrievalError
+        from retrieval.errors import SkippedError, RetrievalError
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
         store = Store(Path(sys.argv[1]), {{}})
@@ -466,7 +466,7 @@ def test_a_notebook_begins_by_saying_what_it_works_on(settings: Settings, monkey
         begin()
     data = {"name": "photos", "images": 10, "categories": 1}
     open_store(settings).save("dataset.json", data)
-    with pytest.raises(NoCategoriesError, match="photos has not two category folders"):
+    with pytest.raises(SkippedError, match="photos has not two category folders"):
         begin()
     capsys.readouterr()
     assert begin(categories=False)[2] == data

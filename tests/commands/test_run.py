@@ -134,10 +134,20 @@ def test_any_other_error_shows_its_traceback(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_dead_kernel_is_one_line(tmp_path: Path) -> None:
-    done = run(tmp_path, write(tmp_path / "dead.ipynb", "import os\nos._exit(9)"))
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1 and "its kernel died" in done.stderr
+@pytest.mark.parametrize(
+    ("cell", "end"),
+    [
+        ("os._exit(9)", "ended with status 9"),
+        ("os.kill(os.getpid(), 11)", "was killed by SIGSEGV"),
+        (
+            "os.kill(os.getpid(), 9)",
+            "was killed by SIGKILL, most likely for want of memory: close other programs",
+        ),
+    ],
+)
+def test_a_dead_kernel_is_one_line_that_says_how_it_ended(tmp_path: Path, cell: str, end: str) -> None:
+    done = run(tmp_path, write(tmp_path / "dead.ipynb", f"import os\n{cell}"))
+    assert (done.returncode, done.stderr) == (1, f"dead stopped: its kernel {end}\n")
     assert not outputs(tmp_path)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pictures import fails
 from scipy.stats import ortho_group
 
 from retrieval.data.parts import Part
@@ -245,6 +246,19 @@ def test_an_index_of_few_groups_is_too_small():
     simulate(*collection, rounds=2, judged=4, groups=groups)
     with pytest.raises(ValueError, match=r"need 25 images, the gallery has 24$"):
         simulate(*collection, rounds=2, judged=5, groups=groups)
+
+
+@pytest.mark.parametrize(("groups", "rounds", "judged"), [(4, 3, 1), (39, 3, 9), (80, 3, 10), (2, 1, 1)])
+def test_as_many_are_judged_as_leave_as_many(groups: int, rounds: int, judged: int):
+    """Even if the images judged are those with most copies."""
+    numbers = np.repeat(np.arange(groups), 1 + np.arange(groups) % 3)
+    index, categories, queries, asked = a_collection(0, n=len(numbers))
+    gallery = Part(index, categories, numbers.astype(str), numbers)
+    assert simulation.judgeable(gallery, rounds=rounds) == judged
+    simulate(index, categories, queries, asked, groups=numbers, rounds=rounds, judged=judged)
+    few = gallery.take(numbers < rounds)
+    words = f"need {rounds + 1} images", f"there are {rounds}"
+    fails(lambda: simulation.judgeable(few, rounds=rounds), *words)
 
 
 def test_the_ceiling_is_what_a_perfect_ranking_would_reach() -> None:

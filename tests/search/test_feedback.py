@@ -1,22 +1,13 @@
 """Rocchio and the linear classifier, by hand and against slow versions."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval.features.normalising import l2_normalise
 from retrieval.search import feedback
 from retrieval.search.neighbours import nearest
-
-
-def a_collection(seed: int, n: int = 70, n_queries: int = 9) -> tuple[np.ndarray, ...]:
-    """Index features and categories, query features and categories: three clusters that overlap."""
-    rng = np.random.default_rng(seed)
-    categories, asked = rng.integers(0, 3, n), rng.integers(0, 3, n_queries)
-    centres = rng.normal(size=(3, 4))
-    index = centres[categories] + rng.normal(size=(n, 4))
-    queries = centres[asked] + rng.normal(size=(n_queries, 4))
-    return index, np.array(list("abc"))[categories], queries, np.array(list("abc"))[asked]
 
 
 def slow_mean(rows: list[list[float]], dim: int) -> list[float]:
@@ -90,10 +81,22 @@ def test_the_linear_classifier_by_hand():
     np.testing.assert_allclose(means, [4, 0], atol=1e-6)
 
 
+def test_one_dimension_is_enough_for_the_linear_classifier():
+    index, judged = np.array([[1.0], [1.0], [-1.0], [-1.0]]), np.array([[1.0], [-1.0]])  # as LDA leaves two
+    moved = feedback.linear_classifier(index, shrinkage=1.0)(judged[0], judged, np.array([True, False]))
+    np.testing.assert_allclose(moved, [(1 - 0.5 * -1) / 2])  # C = v
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_gallery_of_equal_rows_leaves_the_difference_of_the_means():
+    classify = feedback.linear_classifier(np.full((5, 3), 0.25))
+    np.testing.assert_allclose(classify(np.ones(3), np.empty((0, 3)), np.array([], bool)), [0.75] * 3)
+
+
 def test_at_unit_length_distance_to_a_point_ranks_as_its_inner_product():
-    index, categories, queries, _ = a_collection(6)
-    index, queries = l2_normalise(index), l2_normalise(queries)
+    rng = np.random.default_rng(6)
+    index, queries = (l2_normalise(rng.normal(size=(n, 4))) for n in (70, 9))
     classify = feedback.linear_classifier(index)
-    weights = np.stack([classify(query, index[:9], categories[:9] == "a") for query in queries])
+    weights = np.stack([classify(query, index[:9], np.arange(9) < 3) for query in queries])
     by_distance = nearest(index, weights, len(index), method="exact")[1]
     np.testing.assert_array_equal(by_distance, np.argsort(-weights @ index.T, axis=1, kind="stable"))

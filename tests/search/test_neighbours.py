@@ -239,11 +239,22 @@ def test_types_and_shapes(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("exclude_self", [False, True])
+def test_all_rows_are_given_if_there_are_fewer_than_k(method: str, exclude_self: bool) -> None:
+    index = features(9, 5)
+    all_of_them, more = (
+        nearest(index, index, k, method=method, exclude_self=exclude_self) for k in (9 - exclude_self, 50)
+    )
+    np.testing.assert_array_equal(more, all_of_them)
+    assert more[1].shape == (9, 9 - exclude_self)
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_what_cannot_be_searched_is_refused(method: str) -> None:
     index = features(9, 5)
-    for k, exclude_self in ((10, False), (9, True), (0, False)):
-        with pytest.raises(ValueError, match=f"^k={k}, but the index offers 1 to {9 - exclude_self} "):
-            nearest(index, index, k, method=method, exclude_self=exclude_self)
+    for rows, k, offered, exclude_self in ((9, 0, 9, False), (1, 3, 0, True)):
+        with pytest.raises(ValueError, match=f"^the index offers {offered} neighbours, and k is 0$"):
+            nearest(index[:rows], index[:rows], k, method=method, exclude_self=exclude_self)
     with pytest.raises(ValueError, match=r"^queries have 4 dimensions, the index 5$"):
         nearest(index, features(2, 4), 1, method=method)
     with pytest.raises(ValueError):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from pictures import fails
 
 from retrieval.artifacts.store import Store
 from retrieval.data import duplicates
@@ -58,6 +59,30 @@ def test_conflicting_images_are_left_out_of_index_and_queries(copies) -> None:
     assert 0 < queries.iloc[1] - queries.iloc[2] <= 20
 
 
+def test_queries_with_nothing_but_copies_are_left_out_of_both_sides(copies, capsys) -> None:
+    """Of category a, all images are copies of one; without copies the gallery has none."""
+    images, _ = copies
+    burst = replace(images, groups=np.where(images.categories == "a", 0, images.groups))
+    worth = splits.worth_of_copies(burst, seed=0)
+    assert "8 queries of categories without any image in the gallery (a)" in capsys.readouterr().out
+    assert worth.difference["mAP"] > 0.02 > 0 > worth.difference["ANMRR"]
+    nothing = splits.worth_of_copies(replace(images, groups=np.zeros(len(images), int)), seed=0)
+    assert nothing.difference.isna().all() and set(nothing.verdict) == {"not measured"}
+
+
+def test_a_protocol_that_leaves_no_queries_has_no_row_and_a_line(copies, capsys) -> None:
+    images, pairs = copies
+    everything = pd.concat([pairs, pairs.assign(kind="conflicting")])
+    assert len(splits.price_of_duplicates(images, everything, seed=0)) == 2
+    assert capsys.readouterr().out.startswith("left out: the row 'grouped, conflicting labels left out'")
+
+
+def test_without_a_grouped_split_there_is_nothing_to_compare(copies) -> None:
+    images, pairs = copies
+    tied = replace(images, groups=np.where(images.categories == "a", 0, images.groups))
+    fails(lambda: splits.price_of_duplicates(tied, pairs, seed=0), "tie the images of a", "to compare with")
+
+
 def test_the_spread_over_seeds_is_that_of_pandas(copies) -> None:
     repeated = splits.repeat(copies[0], grouped=False, seeds=range(3))
     assert repeated.groupby("method").seed.apply(list).tolist() == [[0, 1, 2]] * 2
@@ -80,6 +105,7 @@ def test_a_copy_of_a_judged_image_is_no_residual_find() -> None:
         for each, grouped in ((copies, False), (images, True), (copies, True))
     ]
     assert residual[0] == residual[1] > residual[2]
+    assert np.isnan(splits._residual(copies.take(alone < 40), images, grouped=True))
 
 
 def test_make_seeds_without_features_says_what_to_run(tmp_path: Path) -> None:

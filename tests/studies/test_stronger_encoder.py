@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from pictures import fails
 
 from retrieval.data.parts import PARTS, Part
 from retrieval.studies import stronger_encoder
@@ -34,6 +35,11 @@ def test_lda_is_fitted_to_train_and_applied_to_every_part() -> None:
         assert each.files is parts[name].files
         signs = np.sign(each.features[:, 0])
         assert (signs == np.where(each.categories == "a", signs[0], -signs[0])).mean() > 0.9
+
+
+def test_categories_without_scatter_are_told_in_a_line() -> None:
+    parts = dict.fromkeys(PARTS, part([[1, 0], [1, 0], [0, 1], [0, 1]], "aabb"))
+    fails(lambda: stronger_encoder.with_lda(parts, shrinkage=0.1), "no scatter")
 
 
 def test_features_of_two_encoders_are_joined_part_by_part() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from pictures import fails
 
 from retrieval.artifacts.store import Store
 from retrieval.studies import unseen_categories
@@ -16,6 +18,11 @@ def measured(**precision: list[float]) -> pd.DataFrame:
         pd.DataFrame({"encoder": name, **rows, "precision_at_3": values})
         for name, values in precision.items()
     )
+
+
+def test_three_categories_are_too_few_to_hold_two_out() -> None:
+    assert len(unseen_categories.hold_out(np.array(["a", "b", "c", "d"]), draw=0)) == 2
+    fails(lambda: unseen_categories.hold_out(np.array(["a", "b", "c"]), draw=0), "3 categories are too few")
 
 
 def test_every_draw_that_is_there_is_compared_with_plain_features(tmp_path: Path) -> None:

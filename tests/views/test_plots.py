@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from retrieval.views import plots, style
+from retrieval.views import feature_map, plots, style
 
 LONG = [letter + 199 * "x" for letter in "ab"]
 
@@ -88,6 +88,25 @@ def test_names_are_no_formulas(tmp_path: Path) -> None:
             for text in axis.findobj(lambda each: hasattr(each, "get_parse_math"))
         ]
         assert not any(text.get_parse_math() for text in texts if "$" in text.get_text()), name
+
+
+def test_points_without_spread_are_no_map(tmp_path: Path) -> None:
+    for features in (np.ones((16, 5)), np.zeros((2, 1))):
+        points = feature_map.tsne(features.astype(np.float32), seed=0)
+        figure = plots.feature_map(points, tmp_path, ["a/1.png"] * len(points), title="")
+        assert [text.get_text() for text in figure.axes[0].texts] == ["None."]
+
+
+def test_letters_without_a_font_are_told_once_and_with_a_remedy(capsys) -> None:
+    style.say_unwritten(["cat/Ünter_$1.png", "קאט"])
+    assert not capsys.readouterr().out
+    style.say_unwritten(["cat\U0010fffd", "\U0010fffe/\U0010fffd"])
+    line = capsys.readouterr().out
+    assert line.count("\n") == 1 and "boxes for 2 letters" in line and "`fonts-noto-cjk`" in line
+
+
+def test_names_are_no_formulas_in_tables_either() -> None:
+    assert "mathjax_ignore" in pd.DataFrame({"category": ["a_$5_$6"]})._repr_html_()
 
 
 def test_importing_and_drawing_change_no_setting_of_matplotlib() -> None:

@@ -260,7 +260,7 @@ def begin(*, categories: bool = True) -> tuple[Settings, Store, dict[str, Any]]:
     """What a notebook starts with: the settings, the artifacts, and `dataset.json`; prints which they are.
 
     Raises:
-        NoCategoriesError: there are none, and the notebook needs `categories` to learn from or measure by.
+        SkippedError: there are none, and the notebook needs `categories` to learn from or measure by.
         RetrievalError: the settings or the artifacts cannot be used.
     """
     settings = read_settings()

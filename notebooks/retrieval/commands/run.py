@@ -5,7 +5,8 @@ import sys
 import time
 from asyncio import CancelledError
 from pathlib import Path
-from subprocess import DEVNULL
+from signal import SIGKILL, Signals
+from subprocess import DEVNULL, Popen
 from typing import Any
 
 import bleach
@@ -18,7 +19,7 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbconvert import HTMLExporter
 
 from retrieval.artifacts.locks import locked, note
-from retrieval.errors import NoCategoriesError, RetrievalError
+from retrieval.errors import RetrievalError, SkippedError
 from retrieval.files import write_atomically
 from retrieval.settings import read_settings
 
@@ -60,21 +61,25 @@ def execute(notebook: Path) -> nbformat.NotebookNode:
 
     Raises:
         RetrievalError: a cell raised one, or the kernel died.
-        NoCategoriesError: the notebook needs categories, and there are none.
+        SkippedError: the notebook has nothing to work with in these images.
         CellExecutionError: a cell raised anything else.
         KeyboardInterrupt: after Ctrl-C, once the kernel is shut down.
     """
     # Without folders to search, "python3" is this interpreter, not one registered elsewhere.
-    kernel = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
+    kernel: Any = AsyncKernelManager(
+        kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[])
+    )
     client = _Client(nbformat.read(notebook, 4), kernel, coalesce_streams=True, record_timing=False)
     # What cells print comes through messages. The kernel's own log and stderr are of no use: now and then
     # libzmq reports a race there while it shuts down.
     client.extra_arguments = ["--log-level=CRITICAL"]
+    process: list[Popen] = []  # of the kernel, which forgets it once it is dead
+    client.on_cell_execute = lambda **_: process.append(kernel.provisioner.process)
     try:
         client.execute(cwd=str(notebook.parent), stderr=DEVNULL, cleanup_kc=True)
     except CellExecutionError as error:
-        if error.ename == NoCategoriesError.__name__:
-            raise NoCategoriesError(f"{notebook.stem} skipped: {error.evalue}") from None
+        if error.ename == SkippedError.__name__:
+            raise SkippedError(f"{notebook.stem} skipped: {error.evalue}") from None
         if error.ename != RetrievalError.__name__:
             raise
         raise RetrievalError(f"{notebook.stem} stopped: {error.evalue}") from None
@@ -84,9 +89,7 @@ def execute(notebook: Path) -> nbformat.NotebookNode:
             raise KeyboardInterrupt from None
         if not isinstance(error, DeadKernelError):
             raise
-        raise RetrievalError(
-            f"{notebook.stem} stopped: its kernel died, most likely for want of memory; close other programs"
-        ) from None
+        raise RetrievalError(f"{notebook.stem} stopped: its kernel {_end(process[-1])}") from None
     for cell in client.nb.cells:
         if cell.cell_type == "code":
             # A progress bar that has gone leaves blanks behind.
@@ -101,6 +104,14 @@ def to_page(executed: nbformat.NotebookNode, title: str) -> str:
     exporter.register_filter("clean_html", _clean)
     page = exporter.from_notebook_node(executed, {"metadata": {"name": title}})[0]
     return re.sub(r'(<a [^>]*href="[\w./-]+)\.ipynb"', r'\1.html"', page)
+
+
+def _end(process: Popen) -> str:
+    """How a process that is dead has ended, in words."""
+    if (status := process.wait()) >= 0:
+        return f"ended with status {status}"
+    likely = ", most likely for want of memory: close other programs" if -status == SIGKILL else ""
+    return f"was killed by {Signals(-status).name}{likely}"
 
 
 def _clean(html: str) -> str:
@@ -121,7 +132,7 @@ def main(notebooks: list[str]) -> int:
                 below = "more" if notebook.parent.name == "more" else ""
                 try:
                     run(notebook, artifacts / "notebooks" / below)
-                except NoCategoriesError as error:
+                except SkippedError as error:
                     print(error)
     except (RetrievalError, CellExecutionError) as error:
         print(error, file=sys.stderr)

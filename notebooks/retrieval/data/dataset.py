@@ -13,7 +13,7 @@ from unicodedata import normalize
 from retrieval.data.decoding import HEIC_SUFFIXES, SUFFIXES
 from retrieval.data.listing import visible
 from retrieval.data.sample import drawing
-from retrieval.errors import NoCategoriesError, RetrievalError, shown
+from retrieval.errors import RetrievalError, SkippedError, shown
 from retrieval.settings import PROJECT
 
 REAL_CATEGORIES, REAL_IMAGES = 45, 13_751
@@ -85,10 +85,10 @@ def need_categories(data: Mapping[str, Any]) -> None:
     """Stops a step that learns from categories, or measures by them, if `dataset.json` says there are none.
 
     Raises:
-        NoCategoriesError: there are fewer than 2 categories.
+        SkippedError: there are fewer than 2 categories.
     """
     if data["categories"] < 2:
-        raise NoCategoriesError(
+        raise SkippedError(
             f"{data['name']} has not two category folders, and without labels there is nothing to compare"
         )
 

@@ -42,7 +42,7 @@ def split(categories: np.ndarray, groups: np.ndarray | None, *, seed: int) -> np
         lacking = np.flatnonzero(~counts.all(axis=1))
         code = min(lacking, key=lambda code: len(np.unique(groups[codes == code])))
         raise RetrievalError(
-            f"duplicates tie the images of {names[code]} together and leave none for "
+            f"duplicates tie the images of {names[code] or 'the folder'} together and leave none for "
             f"{PARTS[counts[code].argmin()]}: add different images of it, or set SPLIT=plain"
         )
     return np.array(PARTS)[mended]

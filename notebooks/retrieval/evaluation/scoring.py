@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from retrieval.data.parts import Part
 from retrieval.evaluation.metrics import Scores, evaluate
 from retrieval.search.neighbours import rank_blocks
@@ -13,10 +15,27 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+NAMED = 5  # categories that are named in a line
+
+
 def score(gallery: Part, queries: Part) -> Scores:
     """The metrics of every query, from the full ranking of the gallery by Euclidean distance."""
     rankings = rank_blocks(gallery.features, queries.features)
     return evaluate(rankings, gallery.categories, queries.categories)
+
+
+def measurable(gallery: Part, queries: Part) -> Part:
+    """The queries whose category the gallery has; a line says how many others are left out, and of which.
+
+    Every part has an image of every category. But a gallery that images are left out of may have lost one,
+    and then no ranking can be right.
+    """
+    has = np.isin(queries.categories, gallery.categories)
+    if not has.all():
+        names = np.unique(queries.categories[~has])
+        named = ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
+        print(f"left out: {(~has).sum()} queries of categories without any image in the gallery ({named})")
+    return queries.take(has)
 
 
 def query_table(scores: Scores, queries: Part) -> pd.DataFrame:

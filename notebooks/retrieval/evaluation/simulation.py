@@ -5,10 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrieval.data.parts import Part
+from retrieval.errors import SkippedError
 from retrieval.evaluation.metrics import precision_at
 from retrieval.progress import passing_bar
 from retrieval.search.feedback import Method, rocchio
 from retrieval.search.neighbours import nearest
+
+JUDGED = 10  # images in a round, if there are enough
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ def simulate(
     *,
     method: Method = rocchio,
     rounds: int = 1,
-    judged: int = 10,
+    judged: int = JUDGED,
     wrong: float = 0.0,
     seed: int = 0,
 ) -> Rounds:
@@ -72,6 +75,21 @@ def simulate(
         seen = np.concatenate([seen, shown[1][:, :judged]], axis=1)
         marked = np.concatenate([marked, relevant[1] ^ mistaken], axis=1)
     return Rounds(*np.stack(scores, axis=1))
+
+
+def judgeable(gallery: Part, *, rounds: int) -> int:
+    """How many images each of some rounds can judge so that as many are left: ten, fewer if it is tiny.
+
+    Raises:
+        SkippedError: not even one, because too few images of the gallery are no copies of each other.
+    """
+    groups = len(np.unique(gallery.groups))
+    if groups <= rounds:
+        raise SkippedError(
+            f"{rounds} rounds of feedback need {rounds + 1} images in the gallery that are no copies of each "
+            f"other, and there are {groups}"
+        )
+    return min(JUDGED, groups // (rounds + 1))
 
 
 def ceiling(simulated: Rounds, gallery: Part, queries: Part, *, judged: int) -> np.ndarray:

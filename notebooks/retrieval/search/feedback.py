@@ -64,8 +64,10 @@ def linear_classifier(index: np.ndarray, *, shrinkage: float = 10.0) -> Method:
     >>> classify(np.array([2.6, 0.4]), np.array([[0.0, -2.0]]), np.array([False])).round(6)
     array([1., 1.])
     """
-    centre, covariance = index.mean(axis=0, dtype=np.float64), np.cov(index, rowvar=False, dtype=np.float64)
-    scale = shrinkage * covariance.trace() / len(covariance)
+    centre = index.mean(axis=0, dtype=np.float64)
+    covariance = np.atleast_2d(np.cov(index, rowvar=False, dtype=np.float64))
+    # Rows that are all equal have no covariance to scale.
+    scale = shrinkage * covariance.trace() / len(covariance) or 1.0
     decorrelate = np.linalg.inv(np.eye(len(covariance)) + covariance / scale)
 
     def classify(query: np.ndarray, judged: np.ndarray, relevant: np.ndarray) -> np.ndarray:

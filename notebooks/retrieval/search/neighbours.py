@@ -65,9 +65,10 @@ def nearest(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Distances, float64, and positions, int64, of the k nearest rows of the index, `[n_queries, k]` each.
 
-    The nearest comes first; equal distances are in the order of their positions. Both methods give the same
-    neighbours. Each finds candidates, whose distances are then computed directly from the features. If a row
-    that is no candidate could be as near as the last of the k, the query is compared with every row.
+    The nearest comes first; equal distances are in the order of their positions. If the index has fewer rows
+    than k, all are given. Both methods give the same neighbours. Each finds candidates, whose distances are
+    then computed directly from the features. If a row that is no candidate could be as near as the last of
+    the k, the query is compared with every row.
 
     Args:
         index: features `[n_index, dim]`, or a gallery that was prepared from them.
@@ -76,7 +77,7 @@ def nearest(
         exclude_self: the queries are the index itself, and no row is its own neighbour.
 
     Raises:
-        ValueError: k is more than the index offers, the dimensions differ, or the method is unknown.
+        ValueError: there is no neighbour to give, the dimensions differ, or the method is unknown.
 
     >>> distances, positions = nearest(np.array([[0.0], [3.0], [1.0]]), np.array([[1.5]]), 2)
     >>> distances.tolist(), positions.tolist()
@@ -85,9 +86,10 @@ def nearest(
     if method not in CANDIDATES:
         raise ValueError(f"method {method!r} is unknown: use {' or '.join(CANDIDATES)}")
     gallery = index if isinstance(index, Gallery) else Gallery(index, _centre(index))
-    rows, found = gallery.rows, k + exclude_self
-    if not 1 <= k <= len(rows) - exclude_self:
-        raise ValueError(f"k={k}, but the index offers 1 to {len(rows) - exclude_self} neighbours")
+    rows, offered = gallery.rows, len(gallery.rows) - exclude_self
+    if (k := min(k, offered)) < 1:
+        raise ValueError(f"the index offers {offered} neighbours, and k is {k}")
+    found = k + exclude_self
     _check_dimensions(rows, queries)
     candidates, beyond = CANDIDATES[method](gallery, queries, found)
     distances, positions = _compare(rows, queries, candidates, found)

@@ -22,7 +22,7 @@ def expand_queries(queries: np.ndarray, index: np.ndarray, *, k: int, alpha: flo
     larger alpha, at least 0, the less a distant neighbour counts.
 
     Raises:
-        ValueError: k is more than the index offers, or the dimensions differ.
+        ValueError: k is less than 1, or the dimensions differ.
 
     >>> expand_queries(np.array([[1.0, 0.0]]), np.array([[0.6, 0.8], [0.0, 1.0]]), k=1, alpha=1).round(3)
     array([[0.943, 0.333]], dtype=float32)

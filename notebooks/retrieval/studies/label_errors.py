@@ -62,7 +62,7 @@ def _errors_of(
 ) -> list[tuple[float, int, int, float]]:
     """Suspicion, row, row of the nearest neighbour and distance to it, of the likely errors of one part."""
     rows, others = np.flatnonzero(inside), np.flatnonzero(~inside)
-    distances, positions = nearest(unit[others], unit[rows], min(NEIGHBOURS, len(others)), method="exact")
+    distances, positions = nearest(unit[others], unit[rows], NEIGHBOURS, method="exact")
     neighbours = categories[others][positions]
     agreed = (neighbours == neighbours[:, :1]).all(axis=1) & (neighbours[:, 0] != categories[rows])
     found = []

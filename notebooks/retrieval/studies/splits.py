@@ -1,6 +1,7 @@
 """The same features under other splits: what a figure owes to duplicates, and to one lucky draw."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -12,14 +13,14 @@ from retrieval.data.duplicates import duplicate_groups, duplicate_pairs, leaks
 from retrieval.data.inspection import from_json
 from retrieval.data.parts import Part
 from retrieval.data.splitting import split
+from retrieval.errors import RetrievalError, SkippedError
 from retrieval.evaluation.intervals import MEASURES, compare, intervals
-from retrieval.evaluation.scoring import query_table, score
-from retrieval.evaluation.simulation import simulate
+from retrieval.evaluation.scoring import measurable, query_table, score
+from retrieval.evaluation.simulation import JUDGED, judgeable, simulate
 from retrieval.features.normalising import l2_normalise
 from retrieval.progress import bar
 
 SEEDS = range(5)
-JUDGED = 10
 
 
 def whole_set(store: Store) -> tuple[Part, pd.DataFrame]:
@@ -36,6 +37,19 @@ def whole_set(store: Store) -> tuple[Part, pd.DataFrame]:
     return Part(vectors, categories, np.array(inspection.files), groups), pairs
 
 
+def grouped(images: Part, *, seed: int) -> np.ndarray:
+    """`splitting.split` with duplicates in one part, whatever `SPLIT` says.
+
+    Raises:
+        SkippedError: there is no such split.
+    """
+    try:
+        return split(images.categories, images.groups, seed=seed)
+    except RetrievalError as error:
+        reason = str(error).rpartition(": ")[0]
+        raise SkippedError(f"{reason}, so there is no grouped split to compare with") from None
+
+
 def price_of_duplicates(images: Part, pairs: pd.DataFrame, *, seed: int) -> pd.DataFrame:
     """The same features under three protocols: duplicates ignored, kept in one part, conflicts left out.
 
@@ -47,20 +61,29 @@ def price_of_duplicates(images: Part, pairs: pd.DataFrame, *, seed: int) -> pd.D
     Returns:
         A row per protocol: queries, duplicate pairs across train and test, and for each of P@3, mAP
         and ANMRR the value and the ends of its 95 % interval. Columns (measure, "value" | "low" |
-        "high"), and ("", …) for the counts.
+        "high"), and ("", …) for the counts. A protocol that leaves nothing to measure has no row, and a line
+        says so.
+
+    Raises:
+        SkippedError: as `grouped`.
     """
     conflicting = pairs[pairs["kind"] == "conflicting"]
     in_conflict = np.isin(images.files, conflicting[["file", "other_file"]])
     plain = split(images.categories, None, seed=seed)
-    grouped = split(images.categories, images.groups, seed=seed)
+    together = grouped(images, seed=seed)
     protocols = {
         "plain: duplicates ignored": plain,
-        "grouped: duplicates in one part": grouped,
-        "grouped, conflicting labels left out": np.where(in_conflict, "left out", grouped),
+        "grouped: duplicates in one part": together,
+        "grouped, conflicting labels left out": np.where(in_conflict, "left out", together),
     }
     rows = {}
     for protocol, parts in protocols.items():
-        table = _query_table(images, parts)
+        gallery = images.take(parts == "train")
+        queries = measurable(gallery, images.take(parts == "test"))
+        if not len(queries):
+            print(f"left out: the row '{protocol}', because no queries are left")
+            continue
+        table = query_table(score(gallery, queries), queries)
         leaked = leaks(pairs, images.files.tolist(), parts, between=("train", "test"))
         counts = {("", "queries"): len(table), ("", "leaking pairs"): leaked}
         rows[protocol] = counts | intervals(table, seed=seed).stack().to_dict()
@@ -71,19 +94,23 @@ def worth_of_copies(images: Part, *, seed: int) -> pd.DataFrame:
     """What a plain split owes to copies of the queries in its gallery: with them against without.
 
     The queries are the same, and so is the rest of the gallery. Unlike another split, this says what
-    the copies alone are worth.
+    the copies alone are worth. Queries that have nothing but copies in the gallery are left out of both.
 
     Args:
         images: the whole set.
         seed: of the split and the intervals.
 
     Returns:
-        As `intervals.compare`.
+        As `intervals.compare`; if no queries are left, NaN and the verdict "not measured".
     """
     parts = split(images.categories, None, seed=seed)
-    copies = (parts == "train") & np.isin(images.groups, images.groups[parts == "test"])
-    without = np.where(copies, "left out", parts)
-    return compare(_query_table(images, parts), _query_table(images, without), seed=seed)
+    gallery, queries = images.take(parts == "train"), images.take(parts == "test")
+    queries = measurable(_without_copies(gallery, queries), queries)
+    if not len(queries):
+        nothing = dict.fromkeys(("difference", "low", "high"), np.nan)
+        return pd.DataFrame(nothing | {"verdict": "not measured"}, list(MEASURES))
+    galleries = gallery, _without_copies(gallery, queries)
+    return compare(*(query_table(score(each, queries), queries) for each in galleries), seed=seed)
 
 
 def repeat(images: Part, *, grouped: bool, seeds: Sequence[int] = SEEDS) -> pd.DataFrame:
@@ -97,7 +124,7 @@ def repeat(images: Part, *, grouped: bool, seeds: Sequence[int] = SEEDS) -> pd.D
     Returns:
         A row per method and seed, in the columns method, seed, P@3, mAP and ANMRR of the first ranking,
         and "residual P@10": the precision, after one round of Rocchio feedback, among images that were
-        not judged.
+        not judged; NaN if there is nothing else than copies to judge.
     """
     rows = []
     unit = images.with_features(l2_normalise(images.features))
@@ -117,14 +144,13 @@ def spread(repeated: pd.DataFrame) -> pd.DataFrame:
     return table.sort_index(level="method", sort_remaining=False)
 
 
-def _query_table(images: Part, parts: np.ndarray) -> pd.DataFrame:
-    gallery, queries = images.take(parts == "train"), images.take(parts == "test")
-    return query_table(score(gallery, queries), queries)
+def _without_copies(gallery: Part, queries: Part) -> Part:
+    return gallery.take(~np.isin(gallery.groups, queries.groups))
 
 
 def _residual(gallery: Part, queries: Part, *, grouped: bool) -> float:
     if not grouped:
         gallery = replace(gallery, groups=np.arange(len(gallery)))
-    largest = np.unique(gallery.groups, return_counts=True)[1].max()
-    rounds = simulate(gallery, queries, judged=min(JUDGED, len(gallery) // (1 + largest)))
-    return float(rounds.residual[1].mean())
+    with suppress(SkippedError):
+        return float(simulate(gallery, queries, judged=judgeable(gallery, rounds=1)).residual[1].mean())
+    return np.nan

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from retrieval.data.parts import Part
+from retrieval.errors import SkippedError
 from retrieval.evaluation.scoring import score, score_table
 from retrieval.features.fusion import concatenate
 from retrieval.features.lda import linear_discriminant
@@ -22,9 +23,15 @@ def with_lda(parts: Parts, *, shrinkage: float) -> Parts:
     Args:
         parts: features `[n, dim]`.
         shrinkage: as `lda.linear_discriminant`.
+
+    Raises:
+        SkippedError: the train images of each category have equal features.
     """
     train = parts["train"]
-    fitted = linear_discriminant(shrinkage=shrinkage).fit(train.features, train.categories)
+    try:
+        fitted = linear_discriminant(shrinkage=shrinkage).fit(train.features, train.categories)
+    except np.linalg.LinAlgError:
+        raise SkippedError("LDA finds no scatter: the train images of each category look the same") from None
     return {
         name: part.with_features(fitted.transform(part.features).astype(np.float32))
         for name, part in parts.items()

@@ -23,6 +23,7 @@ from retrieval.encoders.proxies import category_means, normalised_softmax, with_
 from retrieval.encoders.siamese import interpolate_weights, set_batch_normalisation
 from retrieval.encoders.tensorflow_quiet import keras
 from retrieval.encoders.weights import find_weights
+from retrieval.errors import RetrievalError
 from retrieval.evaluation.intervals import ablation
 from retrieval.evaluation.scoring import query_table, score
 from retrieval.features.extraction import SIZE, Describe, extract, to_embedding
@@ -45,11 +46,16 @@ LOSS = {"scale": 16.0, "smoothing": 0.1}
 def hold_out(categories: np.ndarray, *, draw: int) -> np.ndarray:
     """The names of a fifth of the categories, at least two, sorted; five draws have none in common.
 
+    Raises:
+        RetrievalError: fewer than two are left to train on.
+
     >>> hold_out(np.array(list("abcdefghij")), draw=0).tolist()
     ['e', 'g']
     """
     names = np.random.default_rng(0).permutation(np.unique(categories))
     count = max(2, len(names) // 5)
+    if len(names) < count + 2:
+        raise RetrievalError(f"{len(names)} categories are too few to train on two and hold out two others")
     return np.sort(np.roll(names, -draw * count)[:count])
 
 

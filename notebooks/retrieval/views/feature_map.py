@@ -14,7 +14,8 @@ def tsne(features: np.ndarray, *, seed: int) -> np.ndarray:
     """Points on a plane, float32 `[n, 2]`, without a unit: images with similar features lie together.
 
     t-SNE (van der Maaten and Hinton, "Visualizing data using t-SNE", 2008) of the first 50 principal
-    components. PCA first makes it faster and changes little. Distances between islands mean little.
+    components. PCA first makes it faster and changes little. Distances between islands mean little. If all
+    features are equal, so are all points.
 
     Args:
         features: `[n, dim]`, at least two rows.
@@ -23,6 +24,8 @@ def tsne(features: np.ndarray, *, seed: int) -> np.ndarray:
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 
+    if not np.ptp(features, axis=0).any():
+        return np.zeros((len(features), 2), np.float32)
     reduced = PCA(min(50, *features.shape), random_state=seed).fit_transform(features)
     # The perplexity is a number of neighbours. A start from PCA needs two components.
     perplexity = max(1, min(30, (len(reduced) - 1) // 3))
@@ -48,7 +51,7 @@ def in_words(counts: pd.DataFrame, points: np.ndarray, categories: np.ndarray) -
     """
     names = np.unique(categories)
     centres = np.array([np.median(points[categories == name], axis=0) for name in names])
-    _, beside = nearest(centres, centres, min(2, len(names) - 1), method="exact", exclude_self=True)
+    _, beside = nearest(centres, centres, 2, method="exact", exclude_self=True)
     rows = []
     for name, others in zip(names, beside, strict=True):
         shares = counts.loc[name] / counts.loc[name].sum()

@@ -41,7 +41,7 @@ def image_grid(root: Path, files: Sequence[str], titles: Sequence[str], *, colum
         RetrievalError: an image cannot be read.
     """
     if not len(files):
-        return _nothing()
+        return nothing()
     figure, axes = _grid(-(-len(files) // columns), columns)
     for axis, file, title in zip(axes.flat, files, titles, strict=False):
         axis.imshow(thumbnail(root / file))
@@ -86,7 +86,7 @@ def query_grid(
         RetrievalError: an image cannot be read.
     """
     if not len(queries):
-        return _nothing()
+        return nothing()
     lines = -(-len(results[0]) // RESULTS_PER_LINE)
     figure, axes = _grid(len(queries) * lines, 1 + min(len(results[0]), RESULTS_PER_LINE))
     for row, (query, retrieved, lengths) in enumerate(zip(queries, results, distances, strict=True)):
@@ -94,6 +94,14 @@ def query_grid(
         _framed(block[0, 0], root / query, f"query\n{Path(query).stem}", QUERY, "-")
         for axis, file, distance in zip(block[:, 1:].flat, retrieved, lengths, strict=False):
             _framed(axis, root / file, *_judged(query, file, distance))
+    return finish(figure)
+
+
+def nothing() -> Figure:
+    """What stands in place of a figure that has nothing to show: "None."."""
+    figure, axes = _grid(1, 1)
+    figure.set_size_inches(1.5, 0.5)
+    axes[0, 0].text(0.5, 0.5, "None.", ha="center", va="center")
     return finish(figure)
 
 
@@ -122,10 +130,3 @@ def _judged(query: str, file: str, distance: float) -> tuple[str, str, str]:
     if category == category_of(query):
         return f"✓ {distance:.2f}\n{name}", RIGHT, "-"
     return f"✗ {distance:.2f}\n{name}", WRONG, "--"
-
-
-def _nothing() -> Figure:
-    figure, axes = _grid(1, 1)
-    figure.set_size_inches(1.5, 0.5)
-    axes[0, 0].text(0.5, 0.5, "None.", ha="center", va="center")
-    return finish(figure)

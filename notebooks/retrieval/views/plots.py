@@ -18,7 +18,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 
 from retrieval.data.dataset import category_of
 from retrieval.evaluation.results import METHODS
-from retrieval.views.grids import thumbnail
+from retrieval.views.grids import nothing, thumbnail
 from retrieval.views.style import GREY, LINES, PARTS, QUERY, RIGHT, WRONG, finish, shortened, styled
 
 Frame = TypeVar("Frame", pd.DataFrame, pd.Series)
@@ -61,7 +61,8 @@ def category_counts(counts: pd.DataFrame, *, title: str) -> Figure:
 def feature_map(points: np.ndarray, root: Path, files: Sequence[str], *, title: str) -> Figure:
     """Points `[n, 2]`, one for each image, coloured by category; the central images are thumbnails.
 
-    If there are more than 60 categories, the 60 with most images have a thumbnail and a name.
+    If there are more than 60 categories, the 60 with most images have a thumbnail and a name. If all points
+    are equal, it says "None.".
 
     Args:
         points: as `feature_map.tsne`.
@@ -71,6 +72,8 @@ def feature_map(points: np.ndarray, root: Path, files: Sequence[str], *, title: 
     Raises:
         RetrievalError: an image cannot be read.
     """
+    if not np.ptp(points, axis=0).any():
+        return nothing()
     names = [category_of(file) for file in files]
     categories, numbers, counts = np.unique(names, return_inverse=True, return_counts=True)
     hues = GOLDEN_ANGLE / 360 * np.arange(len(categories)) % 1

@@ -83,7 +83,7 @@ def find(
     gallery = [store.part(features, part) for part in parts]
     index = l2_normalise(np.concatenate([part.features for part in gallery]))
     files = np.concatenate([part.files for part in gallery])
-    distances, positions = nearest(index, l2_normalise(query[np.newaxis]), min(k, len(files)), method="exact")
+    distances, positions = nearest(index, l2_normalise(query[np.newaxis]), k, method="exact")
     limit = open_set.limit(store.load(f"{features}_open_set.npy"))
     return Answer(features, files[positions[0]].tolist(), distances[0], limit)
 

@@ -1,15 +1,18 @@
 """What all figures share: colours, fonts, short names, and how a figure is finished and saved."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
+import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.font_manager import fontManager
+from matplotlib.font_manager import findfont, fontManager, get_font
 
+from retrieval.errors import shown
 from retrieval.files import write_atomically
 
 # Okabe and Ito's colours, told apart with every common colour vision.
@@ -18,9 +21,16 @@ PARTS = {"train": "#0072B2", "val": "#E69F00", "test": "#D55E00"}
 LINES = (RIGHT, GREY, "#009E73", "#CC79A7", "#E69F00")  # of one plot, in this order
 
 # Fonts for scripts that matplotlib's own font lacks; those that are installed are used.
-WIDER_FONTS = ("Noto Sans CJK JP", "Hiragino Sans", "Arial Unicode MS", "WenQuanYi Zen Hei")
+WIDER_FONTS = (
+    *("Noto Sans CJK JP", "Hiragino Sans", "Arial Unicode MS", "WenQuanYi Zen Hei"),
+    *("Unifont", "Unifont Upper"),
+)
+NAMED = 10  # letters without a font that are named
 FONTS = ["DejaVu Sans", *(font for font in WIDER_FONTS if font in fontManager.get_font_names())]
+# `say_unwritten` says it once for all figures.
 warnings.filterwarnings("ignore", "Glyph .* missing from font")
+# Nor is $x$ a formula in a table.
+pd.options.display.html.use_mathjax = False
 
 
 @contextmanager
@@ -47,6 +57,16 @@ def finish(figure: Figure) -> Figure:
     figure.tight_layout()
     plt.close(figure)
     return figure
+
+
+def say_unwritten(names: Iterable[str]) -> None:
+    """Prints which letters of some names figures show as boxes, and what to install; nothing if none."""
+    written = {code for font in FONTS for code in get_font(findfont(font)).get_charmap()}
+    if missing := "".join(sorted({letter for letter in "".join(names) if ord(letter) not in written})):
+        print(
+            f"figures show boxes for {len(missing)} letters of the names ({shown(missing[:NAMED])}): install "
+            f"`fonts-noto-cjk` or `fonts-unifont`, then delete {mpl.get_cachedir()}, which lists the fonts"
+        )
 
 
 def shortened(text: object, length: int = 26) -> str:

@@ -1,0 +1,60 @@
+"""What is kept of an encoder beside itself: the features of all parts, and its open-set distances."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from retrieval.artifacts.store import Store
+from retrieval.data.parts import PARTS, Part
+from retrieval.features.extraction import extract, to_embedding
+from retrieval.search import open_set
+
+
+def embed_parts(
+    store: Store, root: Path, features: str, *, model: str, sizes: Sequence[int]
+) -> dict[str, Part]:
+    """The three parts with an encoder's unit embeddings, kept as `<features>_<part>.npy`; as `Store.parts`.
+
+    Its open-set distances are kept, too. What is still valid is not computed again.
+
+    Args:
+        store: of the artifacts.
+        root: folder of the data set.
+        features: what the artifacts are called.
+        model: the converted encoder, a `.tflite` artifact.
+        sizes: as `extraction.to_embedding`.
+
+    Raises:
+        RetrievalError: as `Store.make`, or an image cannot be read.
+    """
+    describe = to_embedding(store.load(model), sizes=sizes)
+
+    def by(unfinished: Path, part: str) -> np.ndarray:
+        return extract(describe, root, store.files(part), unfinished=unfinished)
+
+    for part in PARTS:
+        store.make(
+            f"{features}_{part}.npy",
+            by=partial(by, part=part),
+            needs=[model, f"{part}_index_file.json", "images.json"],
+            settings={"sizes": list(sizes), "resample": "bilinear"},
+        )
+    keep_open_set(store, features)
+    return store.parts(features)
+
+
+def keep_open_set(store: Store, features: str) -> np.ndarray:
+    """`open_set.calibrate` of the validation part against train, kept as `<features>_open_set.npy`.
+
+    Raises:
+        RetrievalError: the features cannot be used, or writing failed.
+    """
+
+    def by(_: Path) -> np.ndarray:
+        gallery, validation = (store.features(features, part) for part in ("train", "val"))
+        return open_set.calibrate(gallery, validation)[:, np.newaxis]
+
+    needs = [f"{features}_train.npy", f"{features}_val.npy"]
+    return store.make(f"{features}_open_set.npy", by=by, needs=needs)[:, 0]
