@@ -1,8 +1,11 @@
 # GNU make 3.81 or newer; Linux, macOS, WSL. `make help` lists the targets and the settings.
 
-# Settings, given on the command line or in the environment, reach the notebooks through the environment.
+# Settings, given on the command line or in the environment, reach the notebooks through the environment,
+# letter by letter: a $ in a file's name is no variable of make's.
+SETTINGS := DATA SEED SPLIT EPOCHS WEIGHTS ARTIFACTS IMAGE K
+$(foreach name,$(SETTINGS),$(eval override $(name) := $$(value $(name))))
 override ARTIFACTS := $(patsubst ~/%,$(HOME)/%,$(or $(ARTIFACTS),artifacts))
-export DATA SEED SPLIT EPOCHS WEIGHTS ARTIFACTS IMAGE K
+export $(SETTINGS)
 export PYTHONPATH := $(CURDIR)/notebooks
 # glibc otherwise gives every freed tensor back to the system, which clears its pages: a third of a training step.
 export MALLOC_ARENA_MAX ?= 1
@@ -18,8 +21,8 @@ MORE := $(patsubst notebooks/%.ipynb,%,$(sort $(wildcard notebooks/more/*.ipynb)
 PACKAGE := $(shell find notebooks/retrieval -name '*.py' -o -name '*.json' -o -name '*.html')
 KAGGLEHUB := kagglehub>=0.3.13,<2
 
-ifneq ($(words $(ARTIFACTS)),1)
-$(error ARTIFACTS=$(ARTIFACTS) holds a space, which make cannot handle in a target: choose another folder)
+ifneq ($(words $(ARTIFACTS) $(foreach sign,% : * ? [ ; |,$(findstring $(sign),$(ARTIFACTS)))),1)
+$(error ARTIFACTS=$(ARTIFACTS) holds a space or one of % : * ? [ ; |, which make cannot handle: choose another folder)
 endif
 
 .DEFAULT_GOAL := all

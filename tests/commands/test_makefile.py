@@ -27,7 +27,7 @@ case "${2#retrieval.commands.}" in
   run) test "$3" != "$FAIL" && mkdir -p "$ARTIFACTS/notebooks/more" &&
     touch "$ARTIFACTS/$3" ;;
   pip) test -z "$FAIL" ;;
-  query) echo "$IMAGE; $K" >> log ;;
+  query) echo "$IMAGE; $DATA; $K" >> log ;;
 esac
 """
 
@@ -109,16 +109,30 @@ def test_another_setting_reruns_all_and_reaches_the_notebooks(project: Path) -> 
     assert steps_run(project) == []
 
 
-def test_results_can_go_elsewhere(project: Path) -> None:
-    make(project, "ARTIFACTS=~/out")
-    assert (project.parent / "out/notebooks/06_rocchio_feedback.ipynb").exists()
+@pytest.mark.parametrize("name", ["out", "my$photos", "#1", "(a)&b'c\"d\\e", "größe"])
+def test_results_can_go_elsewhere(project: Path, name: str) -> None:
+    make(project, f"ARTIFACTS=~/{name}")
+    assert (project.parent / name / "notebooks/06_rocchio_feedback.ipynb").exists()
+    age(project.parent)
+    make(project, ARTIFACTS=f"~/{name}")
+    assert steps_run(project) == []
     assert not (project / "artifacts").exists()
-    assert "holds a space" in make(project, "ARTIFACTS=a b").stderr
 
 
-def test_a_query_runs_no_notebook(project: Path) -> None:
-    assert make(project, "query", "IMAGE=~/my $$1.jpg", "K=3").returncode == 0
-    assert (project / "log").read_text().splitlines() == ["retrieval.commands.query ", "~/my $1.jpg; 3"]
+@pytest.mark.parametrize("name", ["a b", "50%", "c:d", "*", "a?", "[ab]", "a;b", "a|b"])
+def test_a_folder_that_make_cannot_name_is_one_line(project: Path, name: str) -> None:
+    refused = make(project, f"ARTIFACTS={name}")
+    assert "choose another" in refused.stderr and refused.stderr.count("\n") == 1
+    assert not (project / "log").exists()
+
+
+def test_a_query_runs_no_notebook_and_takes_names_literally(project: Path) -> None:
+    image, data = "~/cost $5 #1 '\".jpg", "my $photos, $(HOME)"
+    literally = f"retrieval.commands.query \n{image}; {data}; 3\n"
+    assert make(project, "query", f"IMAGE={image}", f"DATA={data}", "K=3").returncode == 0
+    assert (project / "log").read_text() == literally
+    make(project, "query", IMAGE=image, DATA=data, K="3")
+    assert (project / "log").read_text() == literally
 
 
 def test_the_others_run_after_the_six_all_or_one(project: Path) -> None:
