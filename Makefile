@@ -21,19 +21,24 @@ MORE := $(patsubst notebooks/%.ipynb,%,$(sort $(wildcard notebooks/more/*.ipynb)
 PACKAGE := $(shell find notebooks/retrieval -name '*.py' -o -name '*.json' -o -name '*.html')
 KAGGLEHUB := kagglehub>=0.3.13,<2
 
+# The letters of make -n and make -q, which only ask what would run.
+FLAGS = $(filter-out --%,$(firstword -$(MAKEFLAGS)))
+
 ifneq ($(words $(ARTIFACTS) $(foreach sign,% : * ? [ ; |,$(findstring $(sign),$(ARTIFACTS)))),1)
 $(error ARTIFACTS=$(ARTIFACTS) holds a space or one of % : * ? [ ; |, which make cannot handle: choose another folder)
 endif
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
+# Every step uses all cores, and reads what the one before it wrote.
+.NOTPARALLEL:
 .PHONY: all more test test-all data lab query report verify seeds unseen bench tour clean help FORCE $(MORE)
 
 all: $(LAST)  ## run the six notebooks that are not up to date, then print the table (default)
-	@$(VENV) -m retrieval.commands.table
+	@$(if $(findstring q,$(FLAGS)),,$(VENV) -m retrieval.commands.table)
 
 more: $(MORE)  ## run the notebooks in notebooks/more/, too; make more/d_stronger_encoder runs one
-	@$(VENV) -m retrieval.commands.table
+	@$(if $(findstring q,$(FLAGS)),,$(VENV) -m retrieval.commands.table)
 
 $(MORE): %: $(EXECUTED)/%.ipynb
 
@@ -47,9 +52,12 @@ $(MORE:%=$(EXECUTED)/%.ipynb): $(LAST)
 $(EXECUTED)/%.ipynb: notebooks/%.ipynb $(PACKAGE) $(STAMP) | $(INSTALLED)
 	@$(VENV) -m retrieval.commands.run $<
 
-# Looked at every time, written only when the settings or the data have changed.
+# Looked at every time, written only when the settings or the data have changed. The + is for make -n and
+# make -q: they have to look, too, unless nothing has run yet.
 $(STAMP): FORCE | $(INSTALLED)
-	@$(VENV) -m retrieval.commands.changes
+	+@$(if $(findstring n,$(FLAGS))$(findstring q,$(FLAGS)), \
+	  test -x $(VENV) -a -e "$$ARTIFACTS/settings.txt" || exit 0;) \
+	  $(VENV) -m retrieval.commands.changes
 
 test: $(INSTALLED)-dev  ## check style and run the fast tests: all of the six notebooks on a tiny data set
 	$(VENV) -m ruff check
