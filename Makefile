@@ -9,6 +9,10 @@ export $(SETTINGS)
 export PYTHONPATH := $(CURDIR)/notebooks
 # glibc otherwise gives every freed tensor back to the system, which clears its pages: a third of a training step.
 export MALLOC_ARENA_MAX ?= 1
+# In a container, a user may have no home to write to. Libraries then keep their files here.
+ifeq ($(shell test -w "$$HOME" && echo yes),)
+export HOME := $(abspath $(ARTIFACTS))/.home
+endif
 
 VENV := .venv/bin/python
 REQUIREMENTS := $(if $(LOCKED),requirements.lock,requirements.txt)
@@ -73,8 +77,8 @@ data: $(INSTALLED)  ## download the real photographs to data/mammals
 	@$(VENV) -m pip install --quiet --disable-pip-version-check "$(KAGGLEHUB)"
 	@$(VENV) -m retrieval.commands.data
 
-lab: $(INSTALLED)  ## open the notebooks in Jupyter
-	@$(VENV) -m jupyter lab notebooks
+lab: $(INSTALLED)  ## open the notebooks in Jupyter, with the options LAB
+	@$(VENV) -m jupyter lab notebooks --allow-root $(LAB)
 
 query: $(INSTALLED)  ## find the images nearest to IMAGE: a table, and figures/query.png beside the artifacts
 	@$(VENV) -m retrieval.commands.query
@@ -115,6 +119,7 @@ help:  ## this list
 #:   ARTIFACTS  folder for all results [artifacts]
 #:   IMAGE      the picture that query is about
 #:   K          how many images query finds [10]
+#:   LAB        options of Jupyter, for make lab in a container: --ip=0.0.0.0 --no-browser
 #:   LOCKED     1 for exactly the versions of requirements.lock, which the tests ran with
 #:   PYTHON     the Python 3.10 to 3.12 to make .venv with
 

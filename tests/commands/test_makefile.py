@@ -28,6 +28,8 @@ case "${2#retrieval.commands.}" in
     touch "$ARTIFACTS/$3" ;;
   pip) test -z "$FAIL" ;;
   query) echo "$IMAGE; $DATA; $K" >> log ;;
+  jupyter) echo "$@" >> log ;;
+  verify) echo "$HOME" >> log ;;
 esac
 """
 
@@ -155,6 +157,18 @@ def test_a_query_runs_no_notebook_and_takes_names_literally(project: Path) -> No
     assert (project / "log").read_text() == literally
 
 
+def test_jupyter_takes_options_and_runs_as_root(project: Path) -> None:
+    make(project, "lab", "LAB=--ip=0.0.0.0 --no-browser")
+    assert "-m jupyter lab notebooks --allow-root --ip=0.0.0.0 --no-browser" in (project / "log").read_text()
+
+
+def test_without_a_home_to_write_to_libraries_get_one(project: Path) -> None:
+    for home in (str(project), "/nowhere"):
+        make(project, "verify", HOME=home)
+        made = home if home == str(project) else f"{project}/artifacts/.home"
+        assert (project / "log").read_text().splitlines()[1:] == [made]
+
+
 def test_the_others_run_after_the_six_all_or_one(project: Path) -> None:
     assert make(project, MORE[3]).returncode == 0
     assert steps_run(project) == [*STEPS, MORE[3]]
@@ -219,6 +233,6 @@ def test_clean_keeps_the_readme(project: Path) -> None:
 def test_help_lists_every_target_and_setting(project: Path) -> None:
     text = make(project, "help").stdout
     targets = re.search(r"\.PHONY: (.*) FORCE", (project / "Makefile").read_text()).group(1)
-    settings = "DATA SEED SPLIT EPOCHS WEIGHTS ARTIFACTS IMAGE K LOCKED PYTHON"
+    settings = "DATA SEED SPLIT EPOCHS WEIGHTS ARTIFACTS IMAGE K LAB LOCKED PYTHON"
     for word in f"{targets} {settings}".split():
         assert f"  {word} " in text
