@@ -1,11 +1,18 @@
 # GNU make 3.81 or newer; Linux, macOS, WSL. `make help` lists the targets and the settings.
 
-# Settings, given on the command line or in the environment, reach the notebooks through the environment.
+# Settings, given on the command line or in the environment, reach the notebooks through the environment,
+# letter by letter: a $ in a file's name is no variable of make's.
+SETTINGS := DATA SEED SPLIT EPOCHS WEIGHTS ARTIFACTS IMAGE K
+$(foreach name,$(SETTINGS),$(eval override $(name) := $$(value $(name))))
 override ARTIFACTS := $(patsubst ~/%,$(HOME)/%,$(or $(ARTIFACTS),artifacts))
-export DATA SEED SPLIT EPOCHS WEIGHTS ARTIFACTS IMAGE K
+export $(SETTINGS)
 export PYTHONPATH := $(CURDIR)/notebooks
 # glibc otherwise gives every freed tensor back to the system, which clears its pages: a third of a training step.
 export MALLOC_ARENA_MAX ?= 1
+# In a container, a user may have no home to write to. Libraries then keep their files here.
+ifeq ($(shell test -w "$$HOME" && echo yes),)
+export HOME := $(abspath $(ARTIFACTS))/.home
+endif
 
 VENV := .venv/bin/python
 REQUIREMENTS := $(if $(LOCKED),requirements.lock,requirements.txt)
@@ -18,19 +25,24 @@ MORE := $(patsubst notebooks/%.ipynb,%,$(sort $(wildcard notebooks/more/*.ipynb)
 PACKAGE := $(shell find notebooks/retrieval -name '*.py' -o -name '*.json' -o -name '*.html')
 KAGGLEHUB := kagglehub>=0.3.13,<2
 
-ifneq ($(words $(ARTIFACTS)),1)
-$(error ARTIFACTS=$(ARTIFACTS) holds a space, which make cannot handle in a target: choose another folder)
+# The letters of make -n and make -q, which only ask what would run.
+FLAGS = $(filter-out --%,$(firstword -$(MAKEFLAGS)))
+
+ifneq ($(words $(ARTIFACTS) $(foreach sign,% : * ? [ ; |,$(findstring $(sign),$(ARTIFACTS)))),1)
+$(error ARTIFACTS=$(ARTIFACTS) holds a space or one of % : * ? [ ; |, which make cannot handle: choose another folder)
 endif
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
+# Every step uses all cores, and reads what the one before it wrote.
+.NOTPARALLEL:
 .PHONY: all more test test-all data lab query report verify seeds unseen bench tour clean help FORCE $(MORE)
 
 all: $(LAST)  ## run the six notebooks that are not up to date, then print the table (default)
-	@$(VENV) -m retrieval.commands.table
+	@$(if $(findstring q,$(FLAGS)),,$(VENV) -m retrieval.commands.table)
 
 more: $(MORE)  ## run the notebooks in notebooks/more/, too; make more/d_stronger_encoder runs one
-	@$(VENV) -m retrieval.commands.table
+	@$(if $(findstring q,$(FLAGS)),,$(VENV) -m retrieval.commands.table)
 
 $(MORE): %: $(EXECUTED)/%.ipynb
 
@@ -44,9 +56,12 @@ $(MORE:%=$(EXECUTED)/%.ipynb): $(LAST)
 $(EXECUTED)/%.ipynb: notebooks/%.ipynb $(PACKAGE) $(STAMP) | $(INSTALLED)
 	@$(VENV) -m retrieval.commands.run $<
 
-# Looked at every time, written only when the settings or the data have changed.
+# Looked at every time, written only when the settings or the data have changed. The + is for make -n and
+# make -q: they have to look, too, unless nothing has run yet.
 $(STAMP): FORCE | $(INSTALLED)
-	@$(VENV) -m retrieval.commands.changes
+	+@$(if $(findstring n,$(FLAGS))$(findstring q,$(FLAGS)), \
+	  test -x $(VENV) -a -e "$$ARTIFACTS/settings.txt" || exit 0;) \
+	  $(VENV) -m retrieval.commands.changes
 
 test: $(INSTALLED)-dev  ## check style and run the fast tests: all of the six notebooks on a tiny data set
 	$(VENV) -m ruff check
@@ -62,8 +77,8 @@ data: $(INSTALLED)  ## download the real photographs to data/mammals
 	@$(VENV) -m pip install --quiet --disable-pip-version-check "$(KAGGLEHUB)"
 	@$(VENV) -m retrieval.commands.data
 
-lab: $(INSTALLED)  ## open the notebooks in Jupyter
-	@$(VENV) -m jupyter lab notebooks
+lab: $(INSTALLED)  ## open the notebooks in Jupyter, with the options LAB
+	@$(VENV) -m jupyter lab notebooks --allow-root $(LAB)
 
 query: $(INSTALLED)  ## find the images nearest to IMAGE: a table, and figures/query.png beside the artifacts
 	@$(VENV) -m retrieval.commands.query
@@ -104,6 +119,7 @@ help:  ## this list
 #:   ARTIFACTS  folder for all results [artifacts]
 #:   IMAGE      the picture that query is about
 #:   K          how many images query finds [10]
+#:   LAB        options of Jupyter, for make lab in a container: --ip=0.0.0.0 --no-browser
 #:   LOCKED     1 for exactly the versions of requirements.lock, which the tests ran with
 #:   PYTHON     the Python 3.10 to 3.12 to make .venv with
 

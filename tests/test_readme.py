@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -63,9 +64,8 @@ def test_both_tables_beside_the_reported_figures_are_the_same() -> None:
 @pytest.mark.skipif(not shutil.which("make"), reason="needs make")
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_make_knows_the_commands(command: str) -> None:
-    done = subprocess.run(
-        ["make", "--dry-run", *command.split()[1:]], cwd=PROJECT, capture_output=True, text=True, check=False
-    )
+    dry = ["make", "--dry-run", *shlex.split(command)[1:]]
+    done = subprocess.run(dry, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

@@ -27,7 +27,9 @@ case "${2#retrieval.commands.}" in
   run) test "$3" != "$FAIL" && mkdir -p "$ARTIFACTS/notebooks/more" &&
     touch "$ARTIFACTS/$3" ;;
   pip) test -z "$FAIL" ;;
-  query) echo "$IMAGE; $K" >> log ;;
+  query) echo "$IMAGE; $DATA; $K" >> log ;;
+  jupyter) echo "$@" >> log ;;
+  verify) echo "$HOME" >> log ;;
 esac
 """
 
@@ -81,6 +83,28 @@ def test_all_notebooks_run_in_order_then_only_the_table(project: Path) -> None:
     assert (project / "log").read_text().split() == ["retrieval.commands.changes", "retrieval.commands.table"]
 
 
+def test_a_dry_run_tells_what_a_run_would_do(project: Path) -> None:
+    assert make(project, "-q").returncode == 1
+    dry = make(project, "-n")
+    assert [f"run notebooks/{step}.ipynb" in dry.stdout for step in STEPS] == [True] * 6 and not dry.stderr
+    assert not (project / "artifacts").exists()
+    make(project)
+    age(project)
+    assert make(project, "-q").returncode == 0
+    assert "commands.run" not in make(project, "-n").stdout
+    assert make(project, "-q", "SEED=1").returncode == 1
+    assert "commands.run" in make(project, "-n", "SEED=1").stdout
+    assert "retrieval.commands.run" not in (project / "log").read_text()
+    (project / ".venv/bin/python").unlink()
+    assert make(project, "-n").stderr == ""
+
+
+def test_in_parallel_targets_still_take_turns(project: Path) -> None:
+    assert make(project, "-j4", "all", "more", "report").returncode == 0
+    assert steps_run(project) == STEPS + MORE
+    assert (project / "log").read_text().endswith("table \nretrieval.commands.report \n")
+
+
 @pytest.mark.parametrize(
     "edited, rerun",
     [
@@ -109,16 +133,40 @@ def test_another_setting_reruns_all_and_reaches_the_notebooks(project: Path) -> 
     assert steps_run(project) == []
 
 
-def test_results_can_go_elsewhere(project: Path) -> None:
-    make(project, "ARTIFACTS=~/out")
-    assert (project.parent / "out/notebooks/06_rocchio_feedback.ipynb").exists()
+@pytest.mark.parametrize("name", ["out", "my$photos", "#1", "(a)&b'c\"d\\e", "größe"])
+def test_results_can_go_elsewhere(project: Path, name: str) -> None:
+    make(project, f"ARTIFACTS=~/{name}")
+    assert (project.parent / name / "notebooks/06_rocchio_feedback.ipynb").exists()
+    assert make(project, "-q", ARTIFACTS=f"~/{name}").returncode == 0
     assert not (project / "artifacts").exists()
-    assert "holds a space" in make(project, "ARTIFACTS=a b").stderr
 
 
-def test_a_query_runs_no_notebook(project: Path) -> None:
-    assert make(project, "query", "IMAGE=~/my $$1.jpg", "K=3").returncode == 0
-    assert (project / "log").read_text().splitlines() == ["retrieval.commands.query ", "~/my $1.jpg; 3"]
+@pytest.mark.parametrize("name", ["a b", "50%", "c:d", "*", "a?", "[ab]", "a;b", "a|b"])
+def test_a_folder_that_make_cannot_name_is_one_line(project: Path, name: str) -> None:
+    refused = make(project, f"ARTIFACTS={name}")
+    assert "choose another" in refused.stderr and refused.stderr.count("\n") == 1
+    assert not (project / "log").exists()
+
+
+def test_a_query_runs_no_notebook_and_takes_names_literally(project: Path) -> None:
+    image, data = "~/cost $5 #1 '\".jpg", "my $photos, $(HOME)"
+    literally = f"retrieval.commands.query \n{image}; {data}; 3\n"
+    assert make(project, "query", f"IMAGE={image}", f"DATA={data}", "K=3").returncode == 0
+    assert (project / "log").read_text() == literally
+    make(project, "query", IMAGE=image, DATA=data, K="3")
+    assert (project / "log").read_text() == literally
+
+
+def test_jupyter_takes_options_and_runs_as_root(project: Path) -> None:
+    make(project, "lab", "LAB=--ip=0.0.0.0 --no-browser")
+    assert "-m jupyter lab notebooks --allow-root --ip=0.0.0.0 --no-browser" in (project / "log").read_text()
+
+
+def test_without_a_home_to_write_to_libraries_get_one(project: Path) -> None:
+    for home in (str(project), "/nowhere"):
+        make(project, "verify", HOME=home)
+        made = home if home == str(project) else f"{project}/artifacts/.home"
+        assert (project / "log").read_text().splitlines()[1:] == [made]
 
 
 def test_the_others_run_after_the_six_all_or_one(project: Path) -> None:
@@ -185,6 +233,6 @@ def test_clean_keeps_the_readme(project: Path) -> None:
 def test_help_lists_every_target_and_setting(project: Path) -> None:
     text = make(project, "help").stdout
     targets = re.search(r"\.PHONY: (.*) FORCE", (project / "Makefile").read_text()).group(1)
-    settings = "DATA SEED SPLIT EPOCHS WEIGHTS ARTIFACTS IMAGE K LOCKED PYTHON"
+    settings = "DATA SEED SPLIT EPOCHS WEIGHTS ARTIFACTS IMAGE K LAB LOCKED PYTHON"
     for word in f"{targets} {settings}".split():
         assert f"  {word} " in text
