@@ -121,26 +121,40 @@ help:  ## this list
 #:   K          how many images query finds [10]
 #:   LAB        options of Jupyter, for make lab in a container: --ip=0.0.0.0 --no-browser
 #:   LOCKED     1 for exactly the versions of requirements.lock, which the tests ran with
-#:   PYTHON     the Python 3.10 to 3.12 to make .venv with
+#:   PYTHON     the Python to make .venv with [that of an active environment, else the newest of 3.10 to 3.13]
 
-# The first Python that fits and can make a virtual environment. pip comes last into a new .venv.
-# `import retrieval` then works in every notebook and script of .venv, from whichever folder, even if the clone moves.
-$(INSTALLED): $(REQUIREMENTS)
-	@test -x .venv/bin/pip || { \
-	  for python in $(if $(PYTHON),"$(PYTHON)",python3.12 python3.11 python3.10 python3); do \
-	    "$$python" -c 'import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' \
-	      2>/dev/null && echo "making .venv with $$python" && exec "$$python" -m venv .venv; \
-	  done; \
-	  echo 'needed: Python 3.10 to 3.12 with venv (on Debian: python3-venv); name it with make PYTHON=path' >&2; \
-	  exit 1; }
-	$(VENV) -m pip install --disable-pip-version-check -r $(REQUIREMENTS)
-	@for folder in .venv/lib/python3*/site-packages; do echo ../../../../notebooks > "$$folder/retrieval.pth"; done
-	@touch $@
+# The Pythons that requirements.txt serves. 3.14 has to be named: TensorFlow comes to it with 2.22.
+FITS := import sys; sys.exit(not 10 <= sys.version_info[1] <= $(if $(PYTHON),14,13))
+ACTIVE := $(if $(VIRTUAL_ENV)$(CONDA_PREFIX),python3)
+PYTHONS := $(if $(PYTHON),"$(PYTHON)",$(ACTIVE) python3.13 python3.12 python3.11 python3.10 python3)
+UNFIT := echo '.venv has no working Python 3.10 to 3.13, or no pip: delete .venv and run make again' >&2; exit 1
+PIP := $(VENV) -m pip install --disable-pip-version-check -r
+# Two makes at once install in turns, if the system has flock.
+TURN := exec 9<Makefile; ! command -v flock >/dev/null || \
+  flock -n 9 || { echo 'waiting: another make is installing'; flock 9; }
+
+# Also if the Python of .venv is gone.
+$(VENV):
+	@$(TURN); test ! -x $@ || exit 0; test ! -d .venv || { $(UNFIT); }; \
+	for python in $(PYTHONS); do \
+	  "$$python" -c 'import ensurepip, venv; $(FITS)' 2>/dev/null && \
+	    echo "making .venv with $$python" && exec "$$python" -m venv .venv; \
+	done; \
+	echo 'needed: Python 3.10 to 3.13 with venv (on Debian: python3-venv); name it with make PYTHON=path' >&2; \
+	echo 'to get one: uv python install 3.12, pyenv install 3.12 or conda create -n py312 python=3.12' >&2; \
+	exit 1
+
+# `import retrieval` works in every notebook and script of .venv, from whichever folder, even if the clone moves.
+# Other tools make a .venv without pip.
+$(INSTALLED): $(REQUIREMENTS) | $(VENV)
+	@$(TURN); \
+	{ $(VENV) -c '$(FITS)' && { $(VENV) -m pip --version || $(VENV) -m ensurepip; }; } >/dev/null 2>&1 || \
+	  { $(UNFIT); }; \
+	for folder in .venv/lib/python3*/site-packages; do echo ../../../../notebooks > "$$folder/retrieval.pth"; done; \
+	$(PIP) $(REQUIREMENTS) && touch $@
 
 $(INSTALLED)-dev: requirements-dev.txt $(INSTALLED)
-	$(VENV) -m pip install --disable-pip-version-check -r $(if $(LOCKED),requirements.lock,requirements-dev.txt)
-	@touch $@
+	@$(TURN); $(PIP) $(if $(LOCKED),requirements.lock,$<) && touch $@
 
 $(INSTALLED)-all: requirements-all.txt requirements-scale.txt $(INSTALLED)-dev
-	$(VENV) -m pip install --disable-pip-version-check -r $(if $(LOCKED),requirements.lock,requirements-all.txt)
-	@touch $@
+	@$(TURN); $(PIP) $(if $(LOCKED),requirements.lock,$<) && touch $@

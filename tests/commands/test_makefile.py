@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 import tiny
@@ -26,7 +27,7 @@ case "${2#retrieval.commands.}" in
     echo "$SEED $DATA" > "$ARTIFACTS/settings.txt" ;;
   run) test "$3" != "$FAIL" && mkdir -p "$ARTIFACTS/notebooks/more" &&
     touch "$ARTIFACTS/$3" ;;
-  pip) test -z "$FAIL" ;;
+  pip) test -z "$FAIL" && sleep "${INSTALLING:-0}" && echo "$2 ended" >> log ;;
   query) echo "$IMAGE; $DATA; $K" >> log ;;
   jupyter) echo "$@" >> log ;;
   verify) echo "$HOME" >> log ;;
@@ -202,19 +203,63 @@ def test_a_failed_install_is_tried_again(project: Path) -> None:
     assert (project / ".venv/.installed").exists()
 
 
-@pytest.mark.parametrize("body", ["exit 1", "exec false"])
-def test_without_a_fitting_python_one_line_says_what_is_needed(project: Path, body: str) -> None:
-    shutil.rmtree(project / ".venv")
-    unfit = project / "my python"
-    unfit.write_text(f"#!/bin/sh\n{body}\n")
-    unfit.chmod(0o755)
-    done = make(project, "report", f"PYTHON={unfit}")
+@pytest.mark.skipif(not shutil.which("flock"), reason="needs flock")
+def test_two_installs_at_once_take_turns(project: Path) -> None:
+    (project / ".venv/.installed").unlink()
+    slow = {"PATH": os.environ["PATH"], "INSTALLING": "0.3"}
+    runs = [subprocess.Popen(["make", "report"], cwd=project, env=slow, stdout=PIPE) for _ in range(2)]
+    assert b"waiting" in b"".join(run.communicate()[0] for run in runs)
+    assert [run.returncode for run in runs] == [0, 0]
+    log = [line for line in (project / "log").read_text().splitlines() if line.startswith("pip")]
+    assert log == ["pip --version", "pip ended", "pip install", "pip ended"] * 2
+
+
+def test_an_environment_without_pip_gets_it(project: Path) -> None:
+    (project / ".venv/.installed").unlink()
+    make(project, "report", FAIL="yes")
+    assert (project / "log").read_text().split("\n")[1:3] == ["pip --version", "ensurepip "]
+
+
+def unfit(path: Path) -> Path:
+    path.write_text("#!/bin/sh\nexit 1\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_an_environment_that_cannot_be_used_is_one_line(project: Path, gone: bool) -> None:
+    python = unfit(project / ".venv/bin/python")
+    (project / "requirements.txt").touch()
+    if gone:
+        python.unlink()
+        python.symlink_to("nowhere")
+    done = make(project, "report")
     assert done.returncode == 2
-    assert done.stderr.splitlines()[0].startswith("needed: Python 3.10 to 3.12")
+    assert "delete .venv and run make again" in done.stderr.splitlines()[0]
+    assert (project / ".venv/bin/pip").exists()
+
+
+def test_without_a_fitting_python_two_lines_say_what_is_needed(project: Path) -> None:
+    shutil.rmtree(project / ".venv")
+    done = make(project, "report", f"PYTHON={unfit(project / 'my python')}")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0].startswith("needed: Python 3.10 to 3.13")
+    assert done.stderr.splitlines()[1].startswith("to get one: uv python install")
     assert not (project / ".venv").exists()
 
 
-@pytest.mark.skipif(not (3, 10) <= sys.version_info < (3, 13), reason="needs a Python that fits")
+@pytest.mark.parametrize("active", ["VIRTUAL_ENV", "CONDA_PREFIX"])
+def test_the_python_of_an_active_environment_comes_first(project: Path, active: str) -> None:
+    (project / "bin").mkdir()
+    for name in ("python3", "python3.13"):
+        shutil.copy(project / ".venv/bin/python", project / "bin" / name)
+    shutil.rmtree(project / ".venv")
+    path = f"{project / 'bin'}:{os.environ['PATH']}"
+    assert "making .venv with python3.13\n" in make(project, "report", PATH=path).stdout
+    assert "making .venv with python3\n" in make(project, "report", PATH=path, **{active: "x"}).stdout
+
+
+@pytest.mark.skipif(not (3, 10) <= sys.version_info < (3, 14), reason="needs a Python that fits")
 def test_a_fitting_python_makes_the_environment(project: Path) -> None:
     shutil.rmtree(project / ".venv")
     make(project, ".venv/.installed", f"PYTHON={sys.executable}", PIP_NO_INDEX="1")
