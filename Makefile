@@ -1,7 +1,8 @@
 # GNU make 3.81 or newer; Linux, macOS, WSL. `make help` lists the targets and the settings.
 
 # Settings, given on the command line or in the environment, reach the notebooks through the environment,
-# letter by letter: a $ in a file's name is no variable of make's.
+# letter by letter: a $ in a file's name is no variable of make's. ARTIFACTS keeps those of its last run, and
+# gives what is not given.
 SETTINGS := DATA SEED SPLIT EPOCHS WEIGHTS ARTIFACTS IMAGE K
 $(foreach name,$(SETTINGS),$(eval override $(name) := $$(value $(name))))
 override ARTIFACTS := $(patsubst ~/%,$(HOME)/%,$(or $(ARTIFACTS),artifacts))
@@ -108,7 +109,7 @@ clean:  ## delete what the notebooks wrote to artifacts/; data and .venv stay
 help:  ## this list
 	@echo 'make [TARGET] [SETTING=value ...]'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1 \2/p' Makefile | awk '{ name = $$1; $$1 = ""; printf "  %-10s%s\n", name, $$0 }'
-	@echo 'Settings:'
+	@echo 'Settings (down to WEIGHTS, they hold in ARTIFACTS until others are given; SEED=default takes one back):'
 	@sed -n 's/^#: //p' Makefile
 
 #:   DATA       folder of category folders, or of images [data/mammals, else a synthetic sample]

@@ -40,9 +40,8 @@ def _shared(factory: pytest.TempPathFactory, worker_id: str, name: str, make) ->
     """A folder that one process fills and all use."""
     base = factory.getbasetemp() if worker_id == "master" else factory.getbasetemp().parent
     with FileLock(base / f"{name}.lock"):
-        if not (base / name).exists():
-            unfinished = base / f"{name}-unfinished"
-            unfinished.mkdir()
-            make(unfinished)
-            unfinished.rename(base / name)
+        if not (base / f"{name}.made").exists():
+            (base / name).mkdir()
+            make(base / name)
+            (base / f"{name}.made").touch()
     return base / name

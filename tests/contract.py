@@ -90,7 +90,7 @@ def check_manifest(artifacts: Path, steps: list[str]) -> None:
     assert not any(verify(artifacts).values())
     records = read(artifacts / "manifest.json")
     files = {path.relative_to(artifacts).as_posix() for path in artifacts.rglob("*") if path.is_file()}
-    beside = ("manifest.json", "settings.txt", ".locks/", "notebooks/", "figures/")
+    beside = ("manifest.json", "settings.json", "settings.txt", ".locks/", "notebooks/", "figures/")
     assert {name for name in files if not name.startswith(beside)} == records.keys()
     assert {record["step"] for record in records.values()} == set(steps)
     assert all(step_of(name) == record["step"] for name, record in records.items())

@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import tiny
 
 from retrieval.settings import PROJECT
 
@@ -93,12 +92,12 @@ def project(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.param("make seeds", "MobileNetV2, unit length", marks=pytest.mark.slow),
     ],
 )
-def test_commands_do_what_they_say(command: str, expected: str, project: Path, folder: Path) -> None:
-    """Those that need no network, and no more than a minute."""
+def test_commands_do_what_they_say(command: str, expected: str, project: Path) -> None:
+    """Those that need no network, and no more than a minute. Settings are those of the run."""
     assert command in COMMANDS
     # Without the settings of a make that runs these tests.
     system = {"PATH": os.environ["PATH"], "HOME": str(project.parent)}
-    environment = system | tiny.environment(folder) | {"ARTIFACTS": "artifacts"}
+    environment = system | {"ARTIFACTS": "artifacts"}
     as_installed = ["make", "--assume-old=.venv/.installed", *command.split()[1:]]
     done = subprocess.run(
         as_installed, cwd=project, env=environment, capture_output=True, text=True, check=False

@@ -1,43 +1,46 @@
-"""Settings come from the environment, and a value that makes no sense is refused in one line."""
+"""Settings come from the environment or from the last run; a value that makes no sense is one line."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from retrieval import settings as module
 from retrieval.errors import RetrievalError
-from retrieval.settings import PROJECT, read_settings
+from retrieval.settings import Settings, announce, kept, read_settings
 
 NAMES = ("DATA", "SEED", "SPLIT", "EPOCHS", "WEIGHTS", "ARTIFACTS")
 
 
 @pytest.fixture(autouse=True)
-def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The folder of a project in which nothing has run yet; no setting is given."""
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(module, "PROJECT", tmp_path / "project")
+    (tmp_path / "project" / "artifacts").mkdir(parents=True)
+    return tmp_path / "project"
 
 
-def test_defaults() -> None:
-    settings = read_settings()
-    assert settings.data.parent == PROJECT / "data" or (PROJECT / "data/mammals").is_symlink()
-    assert (settings.seed, settings.split, settings.epochs, settings.weights) == (0, "grouped", None, "")
-    assert settings.artifacts == (PROJECT / "artifacts").resolve()
+def test_defaults(project: Path) -> None:
+    assert read_settings() == Settings(project / "data/sample", 0, "grouped", None, "", project / "artifacts")
 
 
-def test_an_empty_value_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("value", ["", "default"])
+def test_an_empty_value_is_none_and_default_is_the_default(monkeypatch, value: str) -> None:
     default = read_settings()
-    for name in NAMES:
-        monkeypatch.setenv(name, "")
+    for name in NAMES[:-1]:
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("ARTIFACTS", "")
     assert read_settings() == default
 
 
-@pytest.mark.parametrize("present", [True, False])
-def test_the_real_set_comes_before_the_sample(monkeypatch, tmp_path: Path, present: bool) -> None:
-    monkeypatch.setattr("retrieval.settings.PROJECT", tmp_path)
-    if present:
-        (tmp_path / "data" / "mammals").mkdir(parents=True)
-    assert read_settings().data == tmp_path / "data" / ("mammals" if present else "sample")
+@pytest.mark.parametrize("name", ["mammals", "sample"])
+def test_the_real_set_comes_before_the_sample(project: Path, name: str) -> None:
+    (project / "data" / name).mkdir(parents=True)
+    assert read_settings().data == project / "data" / name
 
 
 def test_every_value_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -60,13 +63,13 @@ def test_home_is_expanded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     assert read_settings().weights == str(tmp_path / "w.h5")
 
 
-def test_relative_paths_mean_the_same_from_everywhere(monkeypatch, tmp_path: Path) -> None:
+def test_relative_paths_mean_the_same_from_everywhere(monkeypatch, project: Path, tmp_path: Path) -> None:
     """make starts in the project's folder, a notebook in its own."""
     monkeypatch.setenv("DATA", "data/photos")
     monkeypatch.setenv("ARTIFACTS", "out")
     monkeypatch.chdir(tmp_path)
-    assert read_settings().data == PROJECT / "data" / "photos"
-    assert read_settings().artifacts == PROJECT / "out"
+    assert read_settings().data == project / "data" / "photos"
+    assert read_settings().artifacts == project / "out"
 
 
 @pytest.mark.parametrize(
@@ -84,4 +87,56 @@ def test_relative_paths_mean_the_same_from_everywhere(monkeypatch, tmp_path: Pat
 def test_nonsense_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(RetrievalError, match=f"^{name}={value} is .*$"):
+        read_settings()
+
+
+def keep(artifacts: Path, text: str) -> None:
+    (artifacts / "settings.json").write_text(text)
+
+
+def test_what_is_not_given_is_as_the_last_run_had_it(monkeypatch, project: Path, tmp_path: Path) -> None:
+    run = {
+        "DATA": "my/photos",
+        "SEED": "7",
+        "SPLIT": "plain",
+        "EPOCHS": "3",
+        "WEIGHTS": str(tmp_path / "w.h5"),
+    }
+    keep(project / "artifacts", json.dumps(run))
+    photos, weights = project / "my/photos", str(tmp_path / "w.h5")
+    assert read_settings() == Settings(photos, 7, "plain", 3, weights, project / "artifacts")
+    assert read_settings().changed() == run
+    monkeypatch.setenv("SEED", "0")
+    monkeypatch.setenv("EPOCHS", "default")
+    assert read_settings() == Settings(photos, 0, "plain", None, weights, project / "artifacts")
+    assert kept(project / "artifacts").seed == 7
+    monkeypatch.setenv("ARTIFACTS", "others")
+    assert read_settings() == Settings(project / "data/sample", 0, "grouped", None, "", project / "others")
+
+
+def test_paths_inside_the_project_move_with_it(monkeypatch, project: Path, tmp_path: Path) -> None:
+    monkeypatch.setenv("DATA", str(project / "data" / "photos"))
+    keep(project / "artifacts", json.dumps(read_settings().changed()))
+    monkeypatch.delenv("DATA")
+    (tmp_path / "project").rename(tmp_path / "moved")
+    monkeypatch.setattr(module, "PROJECT", tmp_path / "moved")
+    assert read_settings().data == tmp_path / "moved" / "data" / "photos"
+
+
+def test_one_line_says_which_settings_are_not_the_defaults(monkeypatch, capsys) -> None:
+    announce(read_settings())
+    assert capsys.readouterr().out == ""
+    monkeypatch.setenv("DATA", "/my\nphotos")
+    monkeypatch.setenv("SEED", "1")
+    announce(read_settings())
+    line = capsys.readouterr().out
+    assert "photos" in line and "SEED=1" in line and line.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "1", '{"SEED": "x"}', '{"EPOCHS": null}', '{"SPLIT": {}}', "\0"]
+)
+def test_damaged_settings_are_one_line(project: Path, text: str) -> None:
+    keep(project / "artifacts", text)
+    with pytest.raises(RetrievalError, match=r"^[^\n]*(settings.json is damaged: delete it| is )[^\n]*$"):
         read_settings()

@@ -1,6 +1,8 @@
-"""The few things a user can set, all through environment variables."""
+"""The few things a user can set, all through environment variables. A run keeps them for later commands."""
 
+import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -9,6 +11,8 @@ from retrieval.errors import RetrievalError, shown
 
 PROJECT = Path(__file__).resolve().parents[2]
 SPLITS = ("grouped", "plain")
+NAMES = ("DATA", "SEED", "SPLIT", "EPOCHS", "WEIGHTS")
+KEPT = "settings.json"  # in the folder of artifacts
 Default = TypeVar("Default", int, None)
 LARGEST = 2**32 - 1  # where the seeds of NumPy and Keras end
 
@@ -34,32 +38,76 @@ class Settings:
     artifacts: Path
 
     def __str__(self) -> str:
-        values = {name: "default" if value in (None, "") else value for name, value in asdict(self).items()}
-        return "\n".join(f"{name.upper():<10} {shown(value)}" for name, value in values.items())
+        return "\n".join(f"{name:<10} {shown(text)}" for name, text in self.texts().items())
+
+    def texts(self) -> dict[str, str]:
+        """The settings by name, as `read_settings` reads them; paths in the project are relative to it."""
+        return {name.upper(): _text(value) for name, value in asdict(self).items()}
+
+    def changed(self) -> dict[str, str]:
+        """Those of `texts` that are not the defaults; which artifacts these are does not count."""
+        defaults = _settings({}, self.artifacts).texts()
+        return {name: text for name, text in self.texts().items() if text != defaults[name]}
 
 
 def read_settings() -> Settings:
     """Settings from `DATA`, `SEED`, `SPLIT`, `EPOCHS`, `WEIGHTS` and `ARTIFACTS`.
 
+    What is not given is as the last run in `ARTIFACTS` had it, else the default; `default` gives the default.
     Relative paths start from the project's folder, wherever the notebook or command was started.
-    Without `DATA`, it is the real set in `data/mammals` if that is there, else the synthetic sample.
+    The default of `DATA` is the real set in `data/mammals` if that is there, else the synthetic sample.
 
     Raises:
-        RetrievalError: a value is not one of those that make sense.
+        RetrievalError: a value is not one of those that make sense, or what was kept is damaged.
     """
-    data = os.environ.get("DATA") or ("data/mammals" if path_of("data/mammals").is_dir() else "data/sample")
-    split = os.environ.get("SPLIT") or "grouped"
+    artifacts = path_of(os.environ.get("ARTIFACTS") or "artifacts")
+    given = {name: text for name in NAMES if (text := os.environ.get(name))}
+    return _settings(_kept(artifacts) | given, artifacts)
+
+
+def kept(artifacts: Path) -> Settings:
+    """The settings of the last run in a folder of artifacts; errors are as in `read_settings`."""
+    return _settings(_kept(artifacts), artifacts)
+
+
+def _kept(artifacts: Path) -> dict[str, str]:
+    path = artifacts / KEPT
+    try:
+        return {name: str(value) for name, value in json.loads(path.read_text("utf-8")).items()}
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (AttributeError, OSError, ValueError):
+        raise RetrievalError(f"{path} is damaged: delete it, and give `make` the settings again") from None
+
+
+def announce(settings: Settings) -> None:
+    """Prints in one line which settings are not the defaults, if any."""
+    if changed := settings.changed():
+        line = " ".join(f"{name}={text}" for name, text in changed.items())
+        print(f"settings that hold until others are given: {shown(line)}", flush=True)
+
+
+def _settings(texts: Mapping[str, str], artifacts: Path) -> Settings:
+    texts = {name: text for name, text in texts.items() if text != "default"}
+    data = "data/mammals" if path_of("data/mammals").is_dir() else "data/sample"
+    split, weights = texts.get("SPLIT", "grouped"), texts.get("WEIGHTS", "")
     if split not in SPLITS:
         raise RetrievalError(f"SPLIT={split} is unknown: use {' or '.join(SPLITS)}")
-    weights = os.environ.get("WEIGHTS", "")
     return Settings(
-        data=path_of(data),
-        seed=whole_number("SEED", default=0, least=0),
+        data=path_of(texts.get("DATA", data)),
+        seed=whole_number("SEED", texts, default=0, least=0),
         split=split,
-        epochs=whole_number("EPOCHS", default=None, least=1),
+        epochs=whole_number("EPOCHS", texts, default=None, least=1),
         weights=weights if weights in ("", "imagenet") else str(path_of(weights)),
-        artifacts=path_of(os.environ.get("ARTIFACTS") or "artifacts"),
+        artifacts=artifacts,
     )
+
+
+def _text(value: object) -> str:
+    if value in (None, ""):
+        return "default"
+    path = Path(str(value))
+    return str(path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else path)
 
 
 def path_of(text: str) -> Path:
@@ -67,9 +115,9 @@ def path_of(text: str) -> Path:
     return (PROJECT / Path(text).expanduser()).resolve()
 
 
-def whole_number(name: str, *, default: Default, least: int) -> int | Default:
+def whole_number(name: str, texts: Mapping[str, str], *, default: Default, least: int) -> int | Default:
     """A setting that is a whole number from `least` to 2**32 - 1, or refused; `default` if not set."""
-    text = os.environ.get(name)
+    text = texts.get(name)
     if not text:
         return default
     if not text.isdecimal() or not least <= int(text) <= LARGEST:

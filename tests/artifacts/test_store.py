@@ -21,11 +21,11 @@ import pytest
 
 from retrieval.artifacts.formats import write
 from retrieval.artifacts.steps import STEPS, step_of
-from retrieval.artifacts.store import Store, begin, open_store
+from retrieval.artifacts.store import Store, begin, open_store, start
 from retrieval.commands.verify import verify
 from retrieval.errors import RetrievalError, SkippedError
 from retrieval.files import sha256
-from retrieval.settings import PROJECT, Settings
+from retrieval.settings import PROJECT, Settings, kept
 
 FILES = "train_index_file.json"
 CATEGORIES = "train_index_category.json"
@@ -260,7 +260,7 @@ def test_another_input_makes_what_rests_on_it_stale(store: Store) -> None:
 def test_other_images_or_weights_at_the_same_place_make_all_that_rests_on_them_stale(
     settings: Settings, tmp_path: Path
 ) -> None:
-    store = open_store(settings)
+    store = start(settings)
     store.make("images.json", by=lambda _: {}, settings={"images": store.settings["images"]})
     store.make("weights.json", by=lambda _: {}, settings={"weights": store.settings["weights"]})
     for need in ("images.json", "weights.json"):
@@ -286,8 +286,38 @@ def test_where_images_and_weights_lie_does_not_matter(settings: Settings, tmp_pa
     weights = shutil.copy(settings.weights, tmp_path / "other.weights.h5")
     moved = replace(settings, data=tmp_path / "moved", weights=str(weights))
     assert open_store(moved).settings == store.settings
-    gone = open_store(replace(settings, data=tmp_path / "gone"))
-    assert gone.settings == {key: value for key, value in store.settings.items() if key != "images"}
+    gone = open_store(replace(settings, data=tmp_path / "gone", weights=str(tmp_path / "gone.h5")))
+    assert gone.settings == {key: store.settings[key] for key in ("seed", "split", "epochs")}
+
+
+OTHERS = {"seed": 1, "split": "plain", "epochs": 2, "weights": "imagenet", "data": "/nowhere"}
+
+
+@pytest.mark.parametrize("name, value", OTHERS.items())
+def test_a_setting_that_is_not_the_runs_is_one_line(settings: Settings, name: str, value: object) -> None:
+    store = start(settings)
+    store.save("images.json", {}, settings=store.settings)
+    assert open_store(kept(settings.artifacts)).load("images.json") == {}
+    given = f"{name.upper()}={value}"
+    remedy = f"run `make {given}` first, or leave {name.upper()} out"
+    other = replace(settings, **{name: Path(value) if name == "data" else value})
+    with pytest.raises(RetrievalError, match=f"^{given} is not what {store.folder} was made with: {remedy}$"):
+        open_store(other)
+    # A new run may have begun and made nothing yet.
+    if name != "data":
+        start(other)
+        with pytest.raises(RetrievalError, match=r"images\.json was made with .* now.*: run notebook 01"):
+            open_store(kept(settings.artifacts)).load("images.json")
+
+
+@pytest.mark.parametrize("name, value", [("weights", "/nowhere.h5"), ("data", Path("/nowhere"))])
+def test_a_run_does_not_begin_without_its_images_and_weights(
+    settings: Settings, name: str, value: object
+) -> None:
+    start(settings)
+    with pytest.raises(RetrievalError, match=r"^\S*/nowhere\S* is not a "):
+        start(replace(settings, **{name: value}))
+    assert kept(settings.artifacts) == settings
 
 
 def test_a_table_keeps_names_that_look_like_something_else(store: Store) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from retrieval.artifacts.locks import locked
-from retrieval.artifacts.store import open_store
+from retrieval.artifacts.store import open_store, start
 from retrieval.commands.changes import stamp
 from retrieval.errors import RetrievalError
-from retrieval.settings import PROJECT, Settings
+from retrieval.settings import PROJECT, Settings, read_settings
 
 
 @pytest.fixture
@@ -69,6 +69,7 @@ def test_a_lost_artifact_is_made_again(settings: Settings) -> None:
 
 def test_the_command_waits_for_a_run_to_end(settings: Settings) -> None:
     environment = {"DATA": str(settings.data), "ARTIFACTS": str(settings.artifacts)}
+    line = f"settings that hold until others are given: DATA={settings.data}\n"
     with locked(settings.artifacts, "run", "running 03_siamese_encoders"):
         process = subprocess.Popen(
             [sys.executable, "-m", "retrieval.commands.changes"],
@@ -77,8 +78,19 @@ def test_the_command_waits_for_a_run_to_end(settings: Settings) -> None:
             stdout=subprocess.PIPE,
             text=True,
         )
+        assert process.stdout.readline() == line
         assert process.stdout.readline().endswith("running 03_siamese_encoders\n")
     assert process.communicate()[0] == "" and process.returncode == 0
+
+
+def test_a_plain_make_goes_on_with_the_settings_of_the_last_run(settings: Settings, monkeypatch) -> None:
+    for name in ("DATA", "SEED", "SPLIT", "EPOCHS", "WEIGHTS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ARTIFACTS", str(settings.artifacts))
+    start(settings)
+    assert not is_new(read_settings())
+    start(replace(settings, seed=1))
+    assert is_new(read_settings()) and read_settings().seed == 1
 
 
 def test_no_data_is_one_line(settings: Settings, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 from pictures import fails, scene
 from PIL import Image, features
 
+from retrieval.data import decoding
 from retrieval.data.dataset import find_images
 from retrieval.data.decoding import open_image
 from retrieval.data.images import encoded
@@ -212,6 +213,27 @@ def test_a_wrong_checksum_matters_only_where_it_guards_the_picture(kind: bytes):
         assert open_image(damaged).size == (4, 8)
         place = damaged.index(b"IDAT")
         fails(lambda: open_image(damaged[: place + 6]), "the image cannot be read")
+
+
+@pytest.mark.parametrize("reader", [True, False])
+@pytest.mark.parametrize(
+    ("brands", "package"),
+    [
+        *((b"heic", "pillow-heif"), (b"heix", "pillow-heif"), (b"mif1\0\0\0\0mif1heic", "pillow-heif")),
+        *((b"avif", "--upgrade pillow"), (b"mif1\0\0\0\0mif1avif", "--upgrade pillow")),
+    ],
+)
+def test_the_reader_to_install_is_named_if_it_is_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, brands: bytes, package: str, reader: bool
+) -> None:
+    """From the content alone: phones and sites also call such files .jpg."""
+    monkeypatch.setattr(decoding, "FORMATS", ("JPEG", "HEIF") if reader else ("JPEG",))
+    monkeypatch.setitem(Image.OPEN, "HEIF", (None, lambda start: False))
+    monkeypatch.setattr(decoding.features, "get_supported_modules", lambda: ["avif"] if reader else [])
+    (tmp_path / "photo.jpg").write_bytes(b"\0\0\0\x18ftyp" + brands + bytes(500))
+    install = f"its reader is missing): run `.venv/bin/python -m pip install {package}`, replace it or"
+    said = "not an image): replace it or delete it" if reader else install
+    fails(lambda: open_image(tmp_path / "photo.jpg"), f"photo.jpg cannot be read ({said}")
 
 
 @pytest.mark.parametrize("width", [10_000, 60_000])

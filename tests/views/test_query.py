@@ -22,7 +22,7 @@ from retrieval.encoders import conversion, siamese
 from retrieval.errors import RetrievalError, shown
 from retrieval.features import extraction, normalising
 from retrieval.search import open_set
-from retrieval.settings import read_settings
+from retrieval.settings import PROJECT, read_settings
 from retrieval.views import query
 
 SIZES = [24, 32]
@@ -147,7 +147,10 @@ def test_the_command_prints_a_table_and_writes_a_picture(folder: Path, tmp_path:
     done = command(folder, IMAGE=str(image), K="200", DISPLAY=":0")
     assert (done.returncode, done.stderr) == (0, "")
     images = tiny.IMAGES * len(tiny.COLOURS)
-    assert len(done.stdout.splitlines()) == images + 4
+    assert len(done.stdout.splitlines()) == images + 5
+    assert done.stdout.startswith(
+        f"settings that hold until others are given: DATA={folder / 'photos'} EPOCHS=1\n"
+    )
     assert "This picture is in the gallery, or a copy of it is (features: mobilenetv2)." in done.stdout
     assert f"There are only {images} images, not 200." in done.stdout
     with Image.open(folder / "artifacts" / "figures" / "query.png") as picture:
@@ -163,6 +166,10 @@ def test_the_command_prints_a_table_and_writes_a_picture(folder: Path, tmp_path:
         ({"IMAGE": __file__}, "test_query.py cannot be read (not an image)"),
         ({"IMAGE": __file__, "K": "none"}, "K=none is not a whole number from 1"),
         ({"IMAGE": __file__, "ARTIFACTS": "/nowhere"}, "is missing: run notebook 02_mobilenetv2_features"),
+        (
+            {"IMAGE": str(PROJECT / "docs/query_grid.png"), "DATA": "/nowhere"},
+            "/nowhere is not a folder: say where it is now",
+        ),
     ],
 )
 def test_what_cannot_be_answered_is_said_in_one_line(

@@ -17,11 +17,11 @@ import numpy as np
 from retrieval.artifacts.formats import read, write
 from retrieval.artifacts.locks import locked
 from retrieval.artifacts.steps import remedy, step_of
-from retrieval.data.dataset import find_images, fingerprint, need_categories
+from retrieval.data.dataset import find_images, fingerprint, need_categories, prepare
 from retrieval.data.parts import PARTS, Part
 from retrieval.errors import RetrievalError
 from retrieval.files import json_sha256, remove, sha256, write_atomically
-from retrieval.settings import Settings, read_settings
+from retrieval.settings import KEPT, Settings, kept, read_settings
 
 # How to say that a hash among the settings is another one.
 OTHERS = {
@@ -242,18 +242,50 @@ class Store:
 def open_store(settings: Settings) -> Store:
     """The artifacts of the folder that the settings name.
 
-    Images and a file of weights are known by their hashes, wherever they lie.
+    Images and a file of weights are known by their hashes, wherever they lie, and may be gone by now.
 
     Raises:
-        RetrievalError: the data folder cannot be used.
+        RetrievalError: the data folder cannot be used, or a setting is given that is not the run's.
     """
-    weights = Path(settings.weights)
-    watched = {name: getattr(settings, name) for name in ("seed", "split", "epochs", "weights")}
-    if weights.is_file():
-        watched["weights"] = sha256(weights)
+    store, run = Store(settings.artifacts, _watched(settings)), kept(settings.artifacts).texts()
+    made_with = [record.get("settings", {}) for record in store.manifest().values()]
+    for name, text in settings.texts().items():
+        key = "images" if name == "DATA" else name.lower()
+        now = store.settings.get(key)
+        if text != run[name] and any(made.get(key, now) != now for made in made_with):
+            raise RetrievalError(
+                f"{name}={text} is not what {store.folder} was made with: "
+                f"run `make {name}={text}` first, or leave {name} out"
+            )
+    return store
+
+
+def start(settings: Settings) -> Store:
+    """The artifacts of a run that begins here. Its settings are kept for later commands, in `settings.json`.
+
+    Raises:
+        RetrievalError: the data folder or the weights cannot be used, or the folder cannot be written to.
+    """
+    prepare(settings.data)
+    find_images(settings.data)  # stops if there is nothing to run on
+    watched = _watched(settings)
+    if "weights" not in watched:
+        raise RetrievalError(f"WEIGHTS={settings.weights} is not a file: give the path of a .weights.h5 file")
+    text = json.dumps(settings.changed(), indent=1)
+    write_atomically(settings.artifacts / KEPT, lambda file: file.write_text(text, "utf-8"))
+    return Store(settings.artifacts, watched)
+
+
+def _watched(settings: Settings) -> dict[str, Any]:
+    """What makes an artifact stale if it changes, by name; without images or weights that are not there."""
+    watched: dict[str, Any] = {name: getattr(settings, name) for name in ("seed", "split", "epochs")}
+    if settings.weights in ("", "imagenet"):
+        watched["weights"] = settings.weights
+    elif Path(settings.weights).is_file():
+        watched["weights"] = sha256(Path(settings.weights))
     if settings.data.is_dir():
         watched["images"] = fingerprint(settings.data, find_images(settings.data))
-    return Store(settings.artifacts, watched)
+    return watched
 
 
 def begin(*, categories: bool = True) -> tuple[Settings, Store, dict[str, Any]]:

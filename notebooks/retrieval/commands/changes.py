@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from retrieval.artifacts.locks import locked
-from retrieval.artifacts.store import open_store
+from retrieval.artifacts.store import Store
 from retrieval.data.dataset import find_images, fingerprint, prepare
 from retrieval.errors import run
 from retrieval.files import sha256, write_atomically
-from retrieval.settings import Settings, read_settings
+from retrieval.settings import Settings, announce, read_settings
 
 
 def stamp(settings: Settings) -> Path:
@@ -22,13 +22,14 @@ def stamp(settings: Settings) -> Path:
         text += f"SHA-256    {sha256(Path(settings.weights))}\n"
     path = settings.artifacts / "settings.txt"
     unchanged = path.is_file() and path.read_text("utf-8") == text
-    if not (unchanged and open_store(settings).is_intact()):
+    if not (unchanged and Store(settings.artifacts, {}).is_intact()):
         write_atomically(path, lambda file: file.write_text(text, "utf-8"))
     return path
 
 
 def main() -> None:
     settings = read_settings()
+    announce(settings)
     with locked(settings.artifacts, "run", "looking for changes"):
         stamp(settings)
 

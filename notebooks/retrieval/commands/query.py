@@ -3,7 +3,7 @@
 import os
 
 from retrieval.errors import RetrievalError, run, shown
-from retrieval.settings import read_settings, whole_number
+from retrieval.settings import announce, read_settings, whole_number
 from retrieval.views import style
 from retrieval.views.query import K, show
 
@@ -12,8 +12,10 @@ def main() -> None:
     image = os.environ.get("IMAGE")
     if not image:
         raise RetrievalError("no IMAGE is named: make query IMAGE=photo.jpg")
-    figure = show(image, k=whole_number("K", default=K, least=1))
-    path = read_settings().artifacts / "figures" / "query.png"
+    settings = read_settings()
+    announce(settings)
+    figure = show(image, k=whole_number("K", os.environ, default=K, least=1))
+    path = settings.artifacts / "figures" / "query.png"
     style.save(figure, path)
     print(shown(path))
 

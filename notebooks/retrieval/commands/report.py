@@ -4,12 +4,13 @@ from retrieval.artifacts.store import open_store
 from retrieval.commands.table import show
 from retrieval.errors import RetrievalError, run, shown
 from retrieval.files import write_atomically
-from retrieval.settings import read_settings
+from retrieval.settings import announce, read_settings
 from retrieval.views.page import look_closely, render
 
 
 def main() -> None:
     settings = read_settings()
+    announce(settings)
     store = open_store(settings)
     results, problems = show(store)
     try:

@@ -71,11 +71,22 @@ def read_image(source: Path | bytes) -> tuple[Image.Image, str, bytes]:
         return *_decode(content), content
     except Exception as error:  # each of Pillow's decoders fails in its own ways
         unknown = isinstance(error, Image.UnidentifiedImageError)
+        install = _install_reader(content) if unknown else ""
         reason = "not an image" if unknown else str(getattr(error, "strerror", None) or error)
+        reason = "its reader is missing" if install else " ".join(reason.split()) or "damaged"
         name = "the image" if isinstance(source, bytes) else source
-        raise RetrievalError(
-            f"{name} cannot be read ({' '.join(reason.split()) or 'damaged'}): replace it or delete it"
-        ) from None
+        raise RetrievalError(f"{name} cannot be read ({reason}): {install}replace it or delete it") from None
+
+
+def _install_reader(content: bytes) -> str:
+    """What to run first for a picture whose reader is not installed, or ""."""
+    brands = content[8:40] if content[4:8] == b"ftyp" else b""  # ISO/IEC 14496-12
+    if b"avif" in brands:
+        package = "" if "avif" in features.get_supported_modules() else "--upgrade pillow"
+    else:
+        heic = any(brand in brands for brand in (b"heic", b"heix", b"mif1"))
+        package = "pillow-heif" if heic and "HEIF" not in FORMATS else ""
+    return package and f"run `.venv/bin/python -m pip install {package}`, "
 
 
 def _decode(content: bytes) -> tuple[Image.Image, str]:

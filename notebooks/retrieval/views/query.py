@@ -95,6 +95,10 @@ def show(image: Path | str, *, k: int = K, features: str = "") -> Figure:
     """
     settings, path = read_settings(), path_of(str(image))
     answer = find(open_store(settings), path, k=k, features=features)
+    if not settings.data.is_dir():
+        raise RetrievalError(
+            f"{settings.data} is not a folder: say where it is now, as in make query DATA=folder"
+        )
     print(answer)
     if len(answer.files) < k:
         print(f"There are only {len(answer.files)} images, not {k}.")
