@@ -15,6 +15,8 @@ import pandas as pd
 import pytest
 import tiny
 from contract import check_executed, check_features, check_manifest, check_result, read
+from pictures import scene
+from PIL import Image
 
 from retrieval.artifacts.store import open_store
 from retrieval.commands.verify import verify
@@ -144,6 +146,33 @@ def test_images_without_categories_are_indexed_and_can_be_queried(tmp_path: Path
         command = [sys.executable, "-m", f"retrieval.commands.{module}"]
         done = subprocess.run(command, env=asked, capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, "") and line in done.stdout
+
+
+def few_scenes(number: int) -> Image.Image:
+    """Of five images of a category, copies of three."""
+    return scene(number // 5 * 5 + number % 3, size=64 + number)
+
+
+def black(number: int) -> Image.Image:
+    return Image.new("RGB", (64 + number, 64))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("draw", "images", "skipped"),
+    [(few_scenes, 5, ["06_rocchio_feedback", "e_feedback"]), (black, 16, [])],
+    ids=["few scenes", "black"],
+)
+def test_images_that_leave_little_to_measure_go_through(tmp_path: Path, draw, images, skipped) -> None:
+    for number in range(2 * images):
+        folder = tmp_path / "photos" / "ab"[number // images]
+        folder.mkdir(parents=True, exist_ok=True)
+        draw(number).save(folder / f"{number}.png")
+    tiny.save_random_weights(tmp_path / "random.weights.h5")
+    done = tiny.run(*tiny.STEPS, "more/a_protocol", "more/e_feedback", folder=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    lines = [line.split()[0] for line in done.stdout.splitlines() if " skipped: 3 rounds" in line]
+    assert lines == skipped
 
 
 def test_feedback_is_reported(artifacts: Path) -> None:

@@ -171,7 +171,7 @@ def test_feedback_is_kept_with_what_it_belongs_to(tmp_path: Path) -> None:
     store.save("weights.json", {"name": "ImageNet's"})
     store.save("results/mobilenetv2.json", {"worst_categories": [{"category": "seal", "f1": 0.5}]})
     before_and_after = np.array([[0.5, 0.1], [0.7, 0.3]])
-    simulated = Rounds(before_and_after + 0.1, before_and_after, before_and_after - 0.1)
+    simulated = Rounds(before_and_after + 0.1, before_and_after, before_and_after - 0.1, np.ones((2, 2)))
     kept = report.keep_feedback(store, "mobilenetv2", simulated, np.array([False, True]), judged=10)
     assert store.load("results/feedback.json") == kept
     assert kept["weakest_categories"] == ["seal"]

@@ -41,21 +41,25 @@ def simulate(index, categories, queries, asked, *, groups=None, **options) -> si
 def slow_rounds(
     index, categories, groups, query, category, *, rounds: int, judged: int, method, mistakes
 ) -> list[list[float]]:
-    """Precision, residual and baseline residual of one query after every round, `[rounds + 1, 3]`."""
+    """All `Rounds` of one query, `[rounds + 1, 4]`."""
     original = current = query
     seen, marks, scores = [], [], []
 
-    def ranking(of, without: list[int]) -> list[int]:
+    def left(without: list[int]) -> list[int]:
         known = {groups[row] for row in without}
-        left = [row for row in range(len(index)) if groups[row] not in known]
-        return sorted(left, key=lambda row: math.dist(index[row], of))[:judged]
+        return [row for row in range(len(index)) if groups[row] not in known]
+
+    def ranking(of, without: list[int]) -> list[int]:
+        return sorted(left(without), key=lambda row: math.dist(index[row], of))[:judged]
 
     def precision(rows: list[int]) -> float:
         return sum(categories[row] == category for row in rows) / judged
 
     for mistaken in mistakes:
         fresh = ranking(current, seen)
-        scores.append([precision(rows) for rows in (ranking(current, []), fresh, ranking(original, seen))])
+        perfect = sorted(left(seen), key=lambda row: categories[row] != category)[:judged]
+        shown = ranking(current, []), fresh, ranking(original, seen), perfect
+        scores.append([precision(rows) for rows in shown])
         for row, is_mistake in zip(fresh, mistaken, strict=True):
             seen.append(row)
             marks.append((categories[row] == category) != is_mistake)
@@ -83,10 +87,11 @@ def assert_as_slow(
         )
         for query, category, each in zip(queries, asked, mistakes.transpose(1, 0, 2), strict=True)
     ]
-    precision, residual, baseline = np.array(slow).transpose(2, 1, 0)
+    precision, residual, baseline, perfect = np.array(slow).transpose(2, 1, 0)
     np.testing.assert_allclose(found.precision, precision)
     np.testing.assert_allclose(found.residual, residual)
     np.testing.assert_allclose(found.baseline_residual, baseline)
+    np.testing.assert_allclose(found.perfect, perfect)
 
 
 def test_the_defaults_are_the_reported_ones():
@@ -259,19 +264,3 @@ def test_as_many_are_judged_as_leave_as_many(groups: int, rounds: int, judged: i
     few = gallery.take(numbers < rounds)
     words = f"need {rounds + 1} images", f"there are {rounds}"
     fails(lambda: simulation.judgeable(few, rounds=rounds), *words)
-
-
-def test_the_ceiling_is_what_a_perfect_ranking_would_reach() -> None:
-    """One image in a group of its own each; what is left of a category is what was not judged yet."""
-    index, categories, queries, asked = a_collection(3)
-    rows = np.arange(len(index))
-    gallery = Part(index, categories, rows.astype(str), rows)
-    asking = Part(queries, asked, np.arange(len(asked)).astype(str), np.arange(len(asked)))
-    simulated = simulation.simulate(gallery, asking, rounds=3, judged=8)
-    highest = simulation.ceiling(simulated, gallery, asking, judged=8)
-    found = np.zeros(len(asked))
-    for residual, most in zip(simulated.residual, highest, strict=True):
-        left = np.array([(categories == category).sum() for category in asked]) - found
-        np.testing.assert_allclose(most, np.minimum(left, 8) / 8)
-        assert (residual <= most + 1e-12).all()
-        found += 8 * residual

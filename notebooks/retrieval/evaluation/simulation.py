@@ -25,11 +25,13 @@ class Rounds:
         precision: over the whole gallery. It counts images judged before, which a moved query brings back.
         residual: without the images judged before and their duplicates, over the residual collection.
         baseline_residual: the original query's, with the same images left out: what `residual` has to beat.
+        perfect: the most that any ranking of the residual collection could reach, as relevant images run out.
     """
 
     precision: np.ndarray
     residual: np.ndarray
     baseline_residual: np.ndarray
+    perfect: np.ndarray
 
 
 def simulate(
@@ -71,7 +73,8 @@ def simulate(
         relevant = [
             gallery.categories[found[:, :judged]] == queries.categories[:, np.newaxis] for found in shown
         ]
-        scores.append([precision_at(each, judged) for each in relevant])
+        perfect = np.minimum(_left(gallery, queries, seen) / judged, 1)
+        scores.append([*(precision_at(each, judged) for each in relevant), perfect])
         seen = np.concatenate([seen, shown[1][:, :judged]], axis=1)
         marked = np.concatenate([marked, relevant[1] ^ mistaken], axis=1)
     return Rounds(*np.stack(scores, axis=1))
@@ -92,18 +95,6 @@ def judgeable(gallery: Part, *, rounds: int) -> int:
     return min(JUDGED, groups // (rounds + 1))
 
 
-def ceiling(simulated: Rounds, gallery: Part, queries: Part, *, judged: int) -> np.ndarray:
-    """The most that any ranking of the residual collections could reach, as relevant images run out.
-
-    A precision in [0, 1], float64 `[rounds + 1, n_queries]`. Duplicates of judged images still count as left,
-    so this can be a little too high, never too low.
-    """
-    found = judged * (np.cumsum(simulated.residual, axis=0) - simulated.residual)
-    names, counts = np.unique(gallery.categories, return_counts=True)
-    left = counts[np.searchsorted(names, queries.categories)] - found
-    return np.minimum(left / judged, 1)
-
-
 def _depth(groups: np.ndarray, rounds: int, judged: int) -> int:
     """How much of a ranking is needed: even if each judged image has as many duplicates as any."""
     largest = np.sort(np.unique(groups, return_counts=True)[1])[::-1]
@@ -111,6 +102,19 @@ def _depth(groups: np.ndarray, rounds: int, judged: int) -> int:
     if depth > len(groups):
         raise ValueError(f"{rounds} rounds of {judged} need {depth} images, the gallery has {len(groups)}")
     return depth
+
+
+def _left(gallery: Part, queries: Part, seen: np.ndarray) -> np.ndarray:
+    """How many relevant images of no group seen, `[n, s]` positions, every query has, `[n]`."""
+    names, codes = np.unique(np.concatenate([gallery.categories, queries.categories]), return_inverse=True)
+    held, asked = np.split(codes, [len(gallery)])
+    pairs, counts = np.unique(gallery.groups * len(names) + held, return_counts=True)
+    groups = np.sort(gallery.groups[seen], axis=1)
+    wanted = groups * len(names) + asked[:, np.newaxis]
+    at = np.searchsorted(pairs, wanted).clip(max=len(pairs) - 1)
+    is_first = np.diff(groups, axis=1, prepend=-1) > 0
+    taken = np.where((pairs[at] == wanted) & is_first, counts[at], 0)
+    return np.bincount(held, minlength=len(names))[asked] - taken.sum(axis=1)
 
 
 def _unseen(ranking: np.ndarray, seen: np.ndarray, groups: np.ndarray) -> np.ndarray:
