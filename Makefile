@@ -29,6 +29,8 @@ KAGGLEHUB := kagglehub>=0.3.13,<2
 
 # The letters of make -n and make -q, which only ask what would run.
 FLAGS = $(filter-out --%,$(firstword -$(MAKEFLAGS)))
+# What ends a run; it makes nothing, so it is nothing to do.
+TABLE = $(if $(findstring q,$(FLAGS)),,$(VENV) -m retrieval.commands.table)
 
 ifneq ($(words $(ARTIFACTS) $(foreach sign,% : * ? [ ; |,$(findstring $(sign),$(ARTIFACTS)))),1)
 $(error ARTIFACTS=$(ARTIFACTS) holds a space or one of % : * ? [ ; |, which make cannot handle: choose another folder)
@@ -41,10 +43,10 @@ endif
 .PHONY: all more test test-all data lab query report verify seeds unseen bench tour clean help FORCE $(MORE)
 
 all: $(LAST)  ## run the six notebooks that are not up to date, then print the table (default)
-	@$(if $(findstring q,$(FLAGS)),,$(VENV) -m retrieval.commands.table)
+	@$(TABLE)
 
 more: $(MORE)  ## run the notebooks in notebooks/more/, too; make more/d_stronger_encoder runs one
-	@$(if $(findstring q,$(FLAGS)),,$(VENV) -m retrieval.commands.table)
+	@$(TABLE)
 
 $(MORE): %: $(EXECUTED)/%.ipynb
 

@@ -115,6 +115,19 @@ def path_of(text: str) -> Path:
     return (PROJECT / Path(text).expanduser()).resolve()
 
 
+def weights_file(choice: str) -> Path | None:
+    """The file that `Settings.weights` names, or None if it names no file.
+
+    Raises:
+        RetrievalError: there is no such file.
+    """
+    if choice in ("", "imagenet"):
+        return None
+    if not Path(choice).is_file():
+        raise RetrievalError(f"WEIGHTS={choice} is not a file: give the path of a .weights.h5 file")
+    return Path(choice)
+
+
 def whole_number(name: str, texts: Mapping[str, str], *, default: Default, least: int) -> int | Default:
     """A setting that is a whole number from `least` to 2**32 - 1, or refused; `default` if not set."""
     text = texts.get(name)

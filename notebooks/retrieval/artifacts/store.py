@@ -21,7 +21,7 @@ from retrieval.data.dataset import find_images, fingerprint, need_categories, pr
 from retrieval.data.parts import PARTS, Part
 from retrieval.errors import RetrievalError
 from retrieval.files import json_sha256, remove, sha256, write_atomically
-from retrieval.settings import KEPT, Settings, kept, read_settings
+from retrieval.settings import KEPT, Settings, kept, read_settings, weights_file
 
 # How to say that a hash among the settings is another one.
 OTHERS = {
@@ -267,10 +267,10 @@ def start(settings: Settings) -> Store:
         RetrievalError: the data folder or the weights cannot be used, or the folder cannot be written to.
     """
     prepare(settings.data)
-    find_images(settings.data)  # stops if there is nothing to run on
     watched = _watched(settings)
-    if "weights" not in watched:
-        raise RetrievalError(f"WEIGHTS={settings.weights} is not a file: give the path of a .weights.h5 file")
+    if "images" not in watched:
+        find_images(settings.data)  # says what is missing
+    weights_file(settings.weights)  # stops if it is not there
     text = json.dumps(settings.changed(), indent=1)
     write_atomically(settings.artifacts / KEPT, lambda file: file.write_text(text, "utf-8"))
     return Store(settings.artifacts, watched)

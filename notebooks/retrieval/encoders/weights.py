@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 from retrieval.errors import RetrievalError
 from retrieval.files import sha256, write_atomically
+from retrieval.settings import weights_file
 
 KERAS_WEIGHTS = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
 KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/"
@@ -50,10 +51,7 @@ def find_weights(choice: str, *, expected: str = "") -> Weights:
 
 
 def _find_weights(choice: str) -> Weights:
-    if choice not in ("", "imagenet"):
-        path = Path(choice)
-        if not path.is_file():
-            raise RetrievalError(f"WEIGHTS={path} is not a file: give the path of a .weights.h5 file")
+    if path := weights_file(choice):
         return Weights(f"MobileNetV2 weights from {path.name}", path, sha256(path))
     try:
         if found := _keras_weights():
