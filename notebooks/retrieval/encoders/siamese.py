@@ -4,6 +4,9 @@ A Siamese encoder maps an image to an embedding f on the unit sphere. The distan
 should tell whether two images show the same category.
 """
 
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 
@@ -73,17 +76,64 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         return outputs
 
 
-def with_fused_batch_normalisation(encoder: keras.Model) -> keras.Model:
-    """The same network with new weights, for `stateless_call` with the weights of the encoder.
+class Recomputed(keras.layers.Layer):
+    """Layers as one, of which training keeps only the inputs.
+
+    What lies between is computed again for the gradients, except what the last one gives. A step then takes
+    less memory (Chen et al., "Training deep nets with sublinear memory cost", 2016).
+    """
+
+    def __init__(self, steps: Sequence[keras.Layer]) -> None:
+        super().__init__()
+        self.block = keras.Sequential(steps)
+
+    def build(self, shape: Sequence[int | None]) -> None:
+        self.block.build(shape)
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None, mask: None = None) -> tf.Tensor:
+        fixed = self.block.non_trainable_variables
+
+        @tf.recompute_grad
+        def forward(inputs: tf.Tensor, *weights: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+            return self.block.stateless_call(weights, fixed, inputs, training=training)
+
+        outputs, values = forward(inputs, *(each.value for each in self.block.trainable_variables))
+        for variable, value in zip(fixed, values, strict=True):
+            variable.assign(value)
+        return outputs
+
+
+def for_training(encoder: keras.Model) -> keras.Model:
+    """The same network in less time and memory, for `stateless_call` with the weights of the encoder.
 
     The encoder stays one of plain Keras layers, and so does the file that it is saved to.
     """
+    runs = {id(run[0]): run for run in _activated_convolutions(encoder.layers)}
+    done = {id(layer) for run in runs.values() for layer in run[1:]}
 
-    def clone(layer: keras.Layer) -> keras.Layer:
+    def copy(layer: keras.Layer) -> keras.Layer:
         plain = type(layer) is not layers.BatchNormalization
         return (type(layer) if plain else FusedBatchNormalization).from_config(layer.get_config())
 
+    def clone(layer: keras.Layer) -> keras.Layer:
+        if id(layer) in done:
+            return layers.Identity()
+        return Recomputed([*map(copy, runs[id(layer)])]) if id(layer) in runs else copy(layer)
+
     return keras.models.clone_model(encoder, clone_function=clone)
+
+
+def _activated_convolutions(chain: Sequence[keras.Layer]) -> Iterator[Sequence[keras.Layer]]:
+    """The runs of batch normalisation, ReLU, perhaps padding, and a convolution in MobileNetV2's layers.
+
+    Frozen batch normalisation keeps nothing for the gradients, so there is nothing to save.
+    """
+    for start, (first, second) in enumerate(pairwise(chain)):
+        kinds = isinstance(first, layers.BatchNormalization) and isinstance(second, layers.ReLU)
+        if kinds and first.trainable:
+            end = start + 2 + isinstance(chain[start + 2], layers.ZeroPadding2D)
+            if isinstance(chain[end], (layers.Conv2D, layers.DepthwiseConv2D)):
+                yield chain[start : end + 1]
 
 
 def interpolate_weights(start: keras.Model, end: keras.Model, *, share: float = 0.5) -> keras.Model:

@@ -14,7 +14,7 @@ from retrieval.data.images import load_images
 from retrieval.encoders.batches import draw_batch, draw_colours, draw_crops, vary
 from retrieval.encoders.checkpoints import History, best_epoch, resume, save_epoch, weights_file
 from retrieval.encoders.mobilenetv2 import preprocess
-from retrieval.encoders.siamese import embed, with_fused_batch_normalisation
+from retrieval.encoders.siamese import embed, for_training
 from retrieval.encoders.tensorflow_quiet import keras, tf
 from retrieval.evaluation.metrics import precision_at
 from retrieval.progress import bar
@@ -184,7 +184,7 @@ def training_step(encoder: keras.Model, loss: Loss, crop: int) -> Callable[..., 
     It takes uint8 images `[n, size, size, 3]`, their labels `[n]`, and crops `[n, 4]` and colours `[n, 3]` as
     `batches` draws them. The encoder sees `crop` x `crop` pixels.
     """
-    fused = with_fused_batch_normalisation(encoder)
+    network = for_training(encoder)
 
     @tf.function(reduce_retracing=True)
     def step(
@@ -193,7 +193,7 @@ def training_step(encoder: keras.Model, loss: Loss, crop: int) -> Callable[..., 
         varied = vary(preprocess(images), crops, colours, crop)
         with tf.GradientTape() as tape:
             weights = (encoder.trainable_variables, encoder.non_trainable_variables)
-            outputs, statistics = fused.stateless_call(*weights, varied, training=True)
+            outputs, statistics = network.stateless_call(*weights, varied, training=True)
             values = loss(outputs, labels)
         gradients = tape.gradient(values["loss"], encoder.trainable_variables)
         encoder.optimizer.apply_gradients(zip(gradients, encoder.trainable_variables, strict=True))
