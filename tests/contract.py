@@ -91,6 +91,8 @@ def check_manifest(artifacts: Path, steps: list[str]) -> None:
     records = read(artifacts / "manifest.json")
     files = {path.relative_to(artifacts).as_posix() for path in artifacts.rglob("*") if path.is_file()}
     beside = ("manifest.json", "settings.json", "settings.txt", ".locks/", "notebooks/", "figures/")
-    assert {name for name in files if not name.startswith(beside)} == records.keys()
+    grown = {f"{name.rpartition('/')[0]}/gallery.npz" for name in records if name.endswith("/model.npz")}
+    kept = {name for name in files if not name.startswith(beside) and "/.locks/" not in name}
+    assert kept == records.keys() | grown
     assert {record["step"] for record in records.values()} == set(steps)
     assert all(step_of(name) == record["step"] for name, record in records.items())

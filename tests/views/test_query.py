@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,22 +16,25 @@ import tiny
 from PIL import Image
 
 from retrieval.artifacts.store import Store, open_store
+from retrieval.commands import gallery
 from retrieval.commands.query import main
 from retrieval.data.parts import PARTS
 from retrieval.data.splitting import index_maps
-from retrieval.encoders import conversion, siamese
+from retrieval.encoders import conversion, embeddings, siamese
 from retrieval.errors import RetrievalError, shown
-from retrieval.features import extraction, normalising
-from retrieval.search import open_set
+from retrieval.features import extraction
+from retrieval.search import keeping, open_set
 from retrieval.settings import PROJECT, read_settings
 from retrieval.views import query
 
 SIZES = [24, 32]
+BEST = "siamese_mobilenetv2"
+RESAMPLE = {"mobilenetv2": Image.Resampling.NEAREST, "siamese_mobilenetv2": Image.Resampling.BILINEAR}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Images, and what notebooks would have written of them with a small untrained encoder."""
+    """Images, and what notebooks would have written of them with two small untrained encoders."""
     folder = tmp_path_factory.mktemp("project")
     tiny.draw(folder / "photos")
     with pytest.MonkeyPatch.context() as patch:
@@ -39,26 +43,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     parts = np.array(PARTS)[np.minimum(np.arange(len(files)) % 5, 2)]
     for name, content in index_maps(files, parts, np.arange(len(files))).items():
         store.save(name, content)
-    store.save("mobilenetv2.tflite", conversion.convert(siamese.siamese_cnn(seed=0)))
-    store.save("siamese_cnn.tflite", conversion.convert(siamese.siamese_cnn(seed=1)))
-    describe = {
-        "mobilenetv2": extraction.to_features(store.load("mobilenetv2.tflite")),
-        "siamese_cnn": extraction.to_embedding(store.load("siamese_cnn.tflite"), sizes=SIZES),
-    }
-    for name, function in describe.items():
+    for name in ("weights", "dataset"):
+        store.save(f"{name}.json", {"sha256": name})
+    for seed, (name, resample) in enumerate(RESAMPLE.items()):
+        store.save(f"{name}.tflite", conversion.convert(siamese.siamese_cnn(seed=seed)))
+        options = {"sizes": SIZES, "resample": resample}
+        describe = extraction.to_embedding(store.load(f"{name}.tflite"), **options)
         for part in PARTS:
-            rows = np.stack([function(folder / "photos" / file) for file in store.files(part)])
-            needs = [f"{name}.tflite", f"{part}_index_file.json"]
-            store.save(f"{name}_{part}.npy", rows, needs=needs, settings={"sizes": SIZES})
-        store.save(f"{name}_open_set.npy", calibration(store, name), needs=[f"{name}_val.npy"])
+            rows = np.stack([describe(folder / "photos" / file) for file in store.files(part)])
+            store.save(f"{name}_{part}.npy", rows, needs=[f"{part}_index_file.json"])
+        embeddings.keep_open_set(store, name)
+        keeping.keep(store, folder / "photos", name, encoder=f"{name}.tflite", **options)
     return folder
-
-
-def calibration(store: Store, features: str) -> np.ndarray:
-    """Distances of the validation images to their nearest train image at unit length, `[n_val, 1]`."""
-    gallery, queries = (normalising.l2_normalise(store.features(features, part)) for part in ("train", "val"))
-    distances = np.linalg.norm(queries[:, np.newaxis] - gallery, axis=2).min(axis=1, keepdims=True)
-    return np.sort(distances, axis=0).astype(np.float32)
 
 
 def opened(folder: Path, patch: pytest.MonkeyPatch) -> Store:
@@ -85,25 +81,21 @@ def command(folder: Path, **settings: str) -> subprocess.CompletedProcess:
     )
 
 
-@pytest.mark.parametrize("name", ["mobilenetv2", "siamese_cnn"])
+@pytest.mark.parametrize("name", RESAMPLE)
 def test_an_indexed_image_gets_the_row_it_has(store: Store, photos: Path, name: str) -> None:
-    row = query.encoder(store, name)(photos / store.files("test")[0])
+    row = query.open_retriever(store, photos, name).model.encode(photos / store.files("test")[0])
     np.testing.assert_array_equal(row, store.features(name, "test")[0])
 
 
-@pytest.mark.parametrize("name", ["mobilenetv2", "siamese_cnn"])
-@pytest.mark.parametrize("parts", [PARTS, ("train",)])
-def test_the_nearest_are_those_at_unit_length(
-    store: Store, photos: Path, name: str, parts: tuple[str, ...]
-) -> None:
-    answer = query.find(store, photos / store.files("test")[3], k=7, features=name, parts=parts)
-    rows = normalising.l2_normalise(np.concatenate([store.features(name, part) for part in parts]))
-    distances = np.linalg.norm(rows - normalising.l2_normalise(store.features(name, "test")[[3]]), axis=1)
+@pytest.mark.parametrize("name", RESAMPLE)
+def test_the_nearest_of_all_parts_are_found(store: Store, photos: Path, name: str) -> None:
+    answer = query.open_retriever(store, photos, name).search(photos / store.files("test")[3], 7)
+    rows = np.concatenate([store.features(name, part) for part in PARTS])
+    distances = np.linalg.norm(rows - store.features(name, "test")[[3]], axis=1)
     order = np.argsort(distances, kind="stable")[:7]
-    assert answer.files == [[file for part in parts for file in store.files(part)][row] for row in order]
+    assert answer.files == [[file for part in PARTS for file in store.files(part)][row] for row in order]
     np.testing.assert_allclose(answer.distances, distances[order], atol=1e-6)
-    if parts == PARTS:
-        assert answer.files[0] == store.files("test")[3] and answer.distances[0] < 1e-6
+    assert answer.files[0] == store.files("test")[3] and answer.distances[0] < 1e-6
 
 
 def test_the_gallery_has_nothing_similar_to_a_picture_from_elsewhere(
@@ -111,25 +103,28 @@ def test_the_gallery_has_nothing_similar_to_a_picture_from_elsewhere(
 ) -> None:
     checks = np.indices((64, 64)).sum(axis=0) % 2 * 255
     Image.fromarray(checks.astype(np.uint8)).save(tmp_path / "checks.png")
-    answer = query.find(store, tmp_path / "checks.png", features="siamese_cnn")
-    assert answer.distances[0] > answer.limit == open_set.limit(store.load("siamese_cnn_open_set.npy"))
-    numbers = f"(distance {answer.distances[0]:.3f}, limit {answer.limit:.3f}; features: siamese_cnn)."
+    retriever = query.open_retriever(store, photos)
+    answer = retriever.search(tmp_path / "checks.png")
+    assert answer.distances[0] > answer.limit == open_set.limit(store.load(f"{BEST}_open_set.npy"))
+    numbers = f"(distance {answer.distances[0]:.3f}, limit {answer.limit:.3f}; features: {BEST})."
     assert str(answer).splitlines()[-1] == f"The gallery has nothing similar {numbers}"
     near = replace(answer, distances=np.full(10, answer.limit))
     assert "The gallery has similar images (distance " in str(near)
-    known = query.find(store, photos / store.files("val")[0], features="siamese_cnn")
-    assert "This picture is in the gallery, or a copy of it is (features: siamese_cnn)." in str(known)
+    known = retriever.search(photos / store.files("val")[0])
+    assert f"This picture is in the gallery, or a copy of it is (features: {BEST})." in str(known)
 
 
 def test_the_default_is_the_best_that_is_there(
     store: Store, photos: Path, folder: Path, tmp_path: Path, monkeypatch
 ) -> None:
-    image = photos / store.files("test")[0]
-    assert query.find(store, image).features == "mobilenetv2"
+    assert query.open_retriever(store, photos).model.about["name"] == BEST
     shutil.copytree(folder / "artifacts", tmp_path / "artifacts")
-    (tmp_path / "artifacts" / "mobilenetv2_open_set.npy").unlink()
+    manifest = json.loads((tmp_path / "artifacts" / "manifest.json").read_text())
+    del manifest[f"models/{BEST}/model.npz"]
+    (tmp_path / "artifacts" / "manifest.json").write_text(json.dumps(manifest))
     monkeypatch.setenv("ARTIFACTS", str(tmp_path / "artifacts"))
-    assert query.find(open_store(read_settings()), image).features == "siamese_cnn"
+    opened = query.open_retriever(open_store(read_settings()), photos)
+    assert opened.model.about["name"] == "mobilenetv2"
 
 
 def test_one_call_prints_and_draws(store: Store, photos: Path, capsys: pytest.CaptureFixture) -> None:
@@ -151,7 +146,9 @@ def test_the_command_prints_a_table_and_writes_a_picture(folder: Path, tmp_path:
     assert done.stdout.startswith(
         f"settings that hold until others are given: DATA={folder / 'photos'} EPOCHS=1\n"
     )
-    assert "This picture is in the gallery, or a copy of it is (features: mobilenetv2)." in done.stdout
+    assert (
+        "This picture is in the gallery, or a copy of it is (features: siamese_mobilenetv2)." in done.stdout
+    )
     assert f"There are only {images} images, not 200." in done.stdout
     with Image.open(folder / "artifacts" / "figures" / "query.png") as picture:
         assert min(picture.size) > 300
@@ -188,12 +185,39 @@ def test_the_command_fails_with_one_line(folder: Path) -> None:
     assert done.stderr == "no IMAGE is named: make query IMAGE=photo.jpg\n"
 
 
-def test_features_that_cannot_be_used_are_an_error(store: Store, photos: Path) -> None:
-    image = photos / store.files("val")[0]
-    with pytest.raises(RetrievalError, match="the features colour are unknown: use one of proxy"):
-        query.find(store, image, features="colour")
-    with pytest.raises(RetrievalError, match=r"proxy_mobilenetv2_train.npy is missing: run"):
-        query.find(store, image, features="proxy_mobilenetv2")
-    store.save("colour_train.npy", np.zeros((2, 3), np.float32))
-    with pytest.raises(RetrievalError, match="the features colour cannot be computed for a single image"):
-        query.find(store, image, features="colour")
+def test_a_model_that_cannot_be_used_is_an_error(store: Store, photos: Path) -> None:
+    with pytest.raises(RetrievalError, match="MODEL=colour is unknown: use one of "):
+        query.open_retriever(store, photos, "colour")
+    path = store.folder / "models" / BEST / "model.npz"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1])
+    with pytest.raises(RetrievalError, match=r"model.npz is damaged or was changed by hand: run"):
+        query.open_retriever(store, photos)
+    path.write_bytes(content)
+
+
+def test_the_commands_grow_and_shrink_the_gallery(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    rng, images = np.random.default_rng(0), tiny.IMAGES * len(tiny.COLOURS)
+    (tmp_path / "more").mkdir()
+    for name in "ab":
+        Image.fromarray(rng.integers(0, 256, (40, 30, 3), np.uint8)).save(tmp_path / "more" / f"{name}.png")
+    for name, value in (tiny.environment(folder) | {"WEIGHTS": "", "IMAGES": str(tmp_path / "more")}).items():
+        monkeypatch.setenv(name, value)
+
+    def run(command: str) -> list[str]:
+        monkeypatch.setattr(sys, "argv", ["gallery", command])
+        gallery.main()
+        return capsys.readouterr().out.splitlines()[1:]
+
+    assert run("add") == ["added: 2 images", f"the gallery of {BEST} now has {images + 2} images"]
+    assert run("add")[:2] == ["added: 0 images", "already there: 2 images"]
+    assert query.show(tmp_path / "more" / "a.png", k=1)
+    assert str(tmp_path / "more" / "a.png") in capsys.readouterr().out
+    assert run("remove") == ["removed: 2 images", f"the gallery of {BEST} now has {images} images"]
+    with pytest.raises(RetrievalError, match=r"the gallery has no image in .*more"):
+        run("remove")
+    monkeypatch.delenv("IMAGES")
+    with pytest.raises(RetrievalError, match="no IMAGES are named: make add IMAGES=folder"):
+        run("add")

@@ -1,9 +1,11 @@
 """Artifacts as files: what each suffix holds, and what an array must be like."""
 
 import json
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -11,8 +13,8 @@ from retrieval.files import write_atomically
 
 
 def write(path: Path, value: Any) -> None:
-    """Writes an array as `.npy`, JSON types as `.json`, a DataFrame as `.csv`, a model as `.keras`
-    or as the bytes of a `.tflite`.
+    """Writes an array as `.npy`, arrays by name as `.npz`, JSON types as `.json`, a DataFrame as `.csv`, an
+    encoder as `.keras` or as the bytes of a `.tflite`.
 
     Raises:
         RetrievalError: the disk is full or the folder cannot be written to.
@@ -22,6 +24,7 @@ def write(path: Path, value: Any) -> None:
         raise ValueError(f"{path.name} {fault}")
     writers: dict[str, Callable[[Path], Any]] = {
         ".npy": lambda file: np.save(file, value, allow_pickle=False),
+        ".npz": lambda file: np.savez(file, **value),
         ".json": lambda file: file.write_text(json.dumps(value, indent=1, ensure_ascii=False), "utf-8"),
         ".csv": lambda file: value.to_csv(file, index=False),
         ".tflite": lambda file: file.write_bytes(value),
@@ -46,6 +49,12 @@ def read(path: Path) -> Any:
         if fault := _fault(array):
             raise ValueError(fault)
         return array
+    if path.suffix == ".npz":
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return dict(file)
+        except (BadZipFile, EOFError, ValueError, zlib.error):
+            raise ValueError("is damaged") from None
     if path.suffix == ".json":
         return json.loads(path.read_text("utf-8"))
     if path.suffix == ".tflite":

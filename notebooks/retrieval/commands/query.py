@@ -14,7 +14,8 @@ def main() -> None:
         raise RetrievalError("no IMAGE is named: make query IMAGE=photo.jpg")
     settings = read_settings()
     announce(settings)
-    figure = show(image, k=whole_number("K", os.environ, default=K, least=1))
+    k = whole_number("K", os.environ, default=K, least=1)
+    figure = show(image, k=k, model=os.environ.get("MODEL", ""))
     path = settings.artifacts / "figures" / "query.png"
     style.save(figure, path)
     print(shown(path))

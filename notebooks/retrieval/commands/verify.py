@@ -5,23 +5,31 @@ from pathlib import Path
 
 from retrieval.artifacts.store import Store
 from retrieval.errors import RetrievalError, run
+from retrieval.search.retriever import GALLERY, MODEL, Retriever
 from retrieval.settings import read_settings
 
 
 def verify(folder: Path) -> dict[str, str]:
-    """What is wrong with each artifact of a folder's manifest, by name; "" if nothing is.
+    """What is wrong with each artifact of a folder's manifest and each gallery, by name; "" if nothing is.
 
     Artifacts are checked against the manifest and one another, whatever the present settings are.
     A damaged manifest is a `RetrievalError`.
     """
     store = Store(folder, {})
-    return {name: _problem(store, name) for name in store.manifest()}
+    problems = {name: _problem(store, name) for name in store.manifest()}
+    galleries = (name.replace(MODEL, GALLERY) for name in problems if name.endswith(f"/{MODEL}"))
+    return problems | {name: _problem(store, name) for name in galleries}
 
 
 def _problem(store: Store, name: str) -> str:
     try:
-        # What the hash of an encoder covers is not worth starting TensorFlow for.
-        store.check(name) if name.endswith(".keras") else store.load(name)
+        if name.endswith(f"/{GALLERY}"):
+            Retriever.load((store.folder / name).parent)
+        elif name.endswith(".keras"):
+            # What its hash covers is not worth starting TensorFlow for.
+            store.check(name)
+        else:
+            store.load(name)
     except RetrievalError as error:
         return str(error)
     return ""

@@ -5,6 +5,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from retrieval.data.decoding import SUFFIXES
+from retrieval.errors import RetrievalError
+
 # What systems put among the photographs: thumbnails, deleted files, restore points, resource forks.
 SYSTEM_FOLDERS = {
     *("@eadir", "#recycle", "#snapshot", "@recycle"),
@@ -42,6 +45,24 @@ def visible(root: Path) -> Iterator[tuple[str, str]]:
                     yield file, f"{entry.name}, which a system made"
                 else:
                     heapq.heappush(waiting, (entry.is_symlink(), file, entry.path))
+
+
+def images_in(path: Path) -> list[Path]:
+    """The images that a path names: itself, or those in a folder, sorted.
+
+    Raises:
+        RetrievalError: it is no file, or a folder without images.
+    """
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise RetrievalError(f"{path} is no file and no folder: name one, as in make add IMAGES=folder")
+    files = sorted(
+        file for file, kept_out in visible(path) if not kept_out and file.lower().endswith(SUFFIXES)
+    )
+    if not files:
+        raise RetrievalError(f"{path} holds no images")
+    return [path / file for file in files]
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

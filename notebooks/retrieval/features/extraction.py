@@ -33,21 +33,20 @@ def to_features(model: bytes, *, size: int = SIZE) -> Describe:
     return lambda source: encode(load_image(source, size))
 
 
-def to_embedding(model: bytes, *, sizes: Sequence[int]) -> Describe:
+def to_embedding(
+    model: bytes, *, sizes: Sequence[int], resample: int = Image.Resampling.BILINEAR
+) -> Describe:
     """A function from an image (its file, or the file's content) to its unit embedding, float32 `[dim]`.
 
     Images are resized bilinearly, as in training: nearest neighbour leaves jagged edges, which a fine-tuned
-    encoder has never seen. An encoder with global pooling sees other details at every size, so the unit
-    embeddings at all sizes, in pixels on a side, are added (Gordo et al., "End-to-end Learning of Deep
-    Visual Representations for Image Retrieval", IJCV 2017).
+    encoder has never seen. `resample` is Pillow's number of another way. An encoder with global pooling sees
+    other details at every size, so the unit embeddings at all sizes, in pixels on a side, are added (Gordo
+    et al., "End-to-end Learning of Deep Visual Representations for Image Retrieval", IJCV 2017).
     """
     encoders = {size: load_encoder(model, size) for size in sizes}
 
     def describe(source: Path | bytes) -> np.ndarray:
-        at_sizes = [
-            encode(load_image(source, size, resample=Image.Resampling.BILINEAR))
-            for size, encode in encoders.items()
-        ]
+        at_sizes = [encode(load_image(source, size, resample=resample)) for size, encode in encoders.items()]
         return l2_normalise(l2_normalise(np.stack(at_sizes)).sum(axis=0, keepdims=True))[0]
 
     return describe

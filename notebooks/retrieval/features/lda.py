@@ -1,15 +1,15 @@
 """LDA: features transformed so that images of one category lie close together, learned from train."""
 
-from __future__ import annotations
+import numpy as np
 
-from typing import TYPE_CHECKING
+from retrieval.features.normalising import l2_normalise
 
-if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
+# The mean of unit rows, float32 [dim], and the directions, float32 [dim, d].
+Lda = tuple[np.ndarray, np.ndarray]
 
 
-def linear_discriminant(*, shrinkage: float) -> Pipeline:
-    """LDA (linear discriminant analysis) of unit rows around their mean, a scikit-learn pipeline, not fitted.
+def fit(features: np.ndarray, categories: np.ndarray, *, shrinkage: float) -> Lda:
+    """LDA (linear discriminant analysis) of features `[n, dim]` at unit length, around their mean.
 
     For C categories, LDA finds the C - 1 directions (or dim, if that is less) in which the category means
     are farthest apart relative to the scatter of the images around them. It scales the directions until
@@ -18,13 +18,25 @@ def linear_discriminant(*, shrinkage: float) -> Pipeline:
     Tibshirani and Friedman, "The Elements of Statistical Learning", 2nd ed., section 4.3.3).
 
     `shrinkage` is the share in [0, 1] of a multiple of the identity in the estimated scatter. Without it, the
-    directions in which the train images happen not to scatter would count most. After
-    `fit(features, categories)` on train, `transform(features)` of `[n, dim]` gives unit rows
-    `[n, min(C - 1, dim)]`.
+    directions in which the train images happen not to scatter would count most.
+
+    Raises:
+        np.linalg.LinAlgError: the images of each category have equal features.
     """
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import Normalizer, StandardScaler
 
-    analysis = LinearDiscriminantAnalysis(solver="eigen", shrinkage=shrinkage)
-    return make_pipeline(Normalizer(), StandardScaler(with_std=False), analysis, Normalizer())
+    rows = l2_normalise(features)
+    mean = rows.mean(axis=0, dtype=np.float64)
+    analysis = LinearDiscriminantAnalysis(solver="eigen", shrinkage=shrinkage).fit(rows - mean, categories)
+    directions = analysis.scalings_[:, : len(analysis.classes_) - 1]
+    return mean.astype(np.float32), np.ascontiguousarray(directions, np.float32)
+
+
+def transform(features: np.ndarray, lda: Lda) -> np.ndarray:
+    """Unit rows after LDA, float32 `[n, d]`, of features `[n, dim]`.
+
+    >>> transform(np.array([[3.0, 4.0]]), (np.array([0.6, 0.0]), np.array([[1.0], [2.0]])))
+    array([[1.]], dtype=float32)
+    """
+    mean, directions = lda
+    return l2_normalise((l2_normalise(features) - mean) @ directions)

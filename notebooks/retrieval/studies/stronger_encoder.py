@@ -9,8 +9,8 @@ import pandas as pd
 from retrieval.data.parts import Part
 from retrieval.errors import SkippedError
 from retrieval.evaluation.scoring import score, score_table
+from retrieval.features import lda
 from retrieval.features.fusion import concatenate
-from retrieval.features.lda import linear_discriminant
 from retrieval.search.neighbours import nearest
 from retrieval.search.reranking import expand_queries
 
@@ -22,20 +22,17 @@ def with_lda(parts: Parts, *, shrinkage: float) -> Parts:
 
     Args:
         parts: features `[n, dim]`.
-        shrinkage: as `lda.linear_discriminant`.
+        shrinkage: as `lda.fit`.
 
     Raises:
         SkippedError: the train images of each category have equal features.
     """
     train = parts["train"]
     try:
-        fitted = linear_discriminant(shrinkage=shrinkage).fit(train.features, train.categories)
+        fitted = lda.fit(train.features, train.categories, shrinkage=shrinkage)
     except np.linalg.LinAlgError:
         raise SkippedError("LDA finds no scatter: the train images of each category look the same") from None
-    return {
-        name: part.with_features(fitted.transform(part.features).astype(np.float32))
-        for name, part in parts.items()
-    }
+    return {name: part.with_features(lda.transform(part.features, fitted)) for name, part in parts.items()}
 
 
 def joined(first: Parts, second: Parts) -> Parts:
