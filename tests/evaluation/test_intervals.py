@@ -28,20 +28,20 @@ def a_table(*, precision: float = 0.8, nmrr: float = 0.3, groups: np.ndarray | N
     """Random figures of 400 queries around these means."""
     rng = np.random.default_rng(0)
     hits = {k: (rng.random(QUERIES) < precision).astype(float) for k in (1, 3, 10)}
-    scores = Scores(hits, rng.random(QUERIES) * 2 * precision / 2, rng.random(QUERIES) * 2 * nmrr)
+    ap, modified_rank, at_r = rng.random((3, QUERIES))
+    scores = Scores(hits, ap * precision, modified_rank * 2 * nmrr, at_r, at_r / 2)
     return query_table(scores, queries_of(QUERIES, groups))
 
 
 def test_a_table_holds_every_figure_of_every_query() -> None:
-    scores = Scores(
-        {1: np.array([1.0]), 3: np.array([2 / 3]), 10: np.array([0.4])}, np.array([0.5]), np.array([0.2])
-    )
+    others = (np.array([figure]) for figure in (0.5, 0.2, 0.4, 0.3))
+    scores = Scores({1: np.array([1.0]), 3: np.array([2 / 3]), 10: np.array([0.4])}, *others)
     table = query_table(scores, queries_of(1, np.array([7])))
     assert table.to_dict("records") == [
         {
             **{"file": "yak/0.jpg", "group": 7},
             **{"precision_at_1": 1.0, "precision_at_3": 2 / 3, "precision_at_10": 0.4},
-            **{"average_precision": 0.5, "nmrr": 0.2},
+            **{"average_precision": 0.5, "nmrr": 0.2, "r_precision": 0.4, "average_precision_at_r": 0.3},
         }
     ]
 

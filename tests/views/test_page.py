@@ -151,6 +151,7 @@ def test_every_method_has_its_figures_with_intervals(project: Path, soup: Beauti
             f"{100 * result['precision_at']['1']:.2f}",
             with_ends(result["accuracy"], result["accuracy_interval"], 2, 100),
             f"{100 * result['precision_at']['10']:.2f}",
+            *(f"{result[figure]:.3f}" for figure in ("r_precision", "map_at_r")),
             with_ends(result["map"], result["map_interval"], 3),
             with_ends(result["anmrr"], result["anmrr_interval"], 3),
         ]

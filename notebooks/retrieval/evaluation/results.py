@@ -93,6 +93,21 @@ def summary(results: Mapping[str, Result], reported: Mapping[str, Any]) -> pd.Da
     return table.drop(columns=["reported", "difference"], level=1).rename(columns={"reproduced": "measured"})
 
 
+def field_figures(results: Mapping[str, Result]) -> pd.DataFrame:
+    """The figures that metric learning compares, a row per method, as `ordered`.
+
+    Columns: Recall@1 (which is P@1), R-precision, MAP@R and mAP, in [0, 1].
+    """
+    rows = {
+        title(name): {
+            **{"Recall@1": results[name]["precision_at"]["1"], "R-precision": results[name]["r_precision"]},
+            **{"MAP@R": results[name]["map_at_r"], "mAP": results[name]["map"]},
+        }
+        for name in ordered(results)
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
+
+
 def ordered(names: Iterable[str]) -> list[str]:
     """Names of features in the order of `METHODS`, then by name."""
     names = set(names)
@@ -230,6 +245,8 @@ def _figures(queries: pd.DataFrame, categories: pd.DataFrame, *, seed: int) -> d
     return {
         **figures,
         "precision_at": {str(k): float(queries[f"precision_at_{k}"].mean()) for k in CUTOFFS},
+        "r_precision": float(queries["r_precision"].mean()),
+        "map_at_r": float(queries["average_precision_at_r"].mean()),
         "best_categories": _records(categories.head(SHOWN)),
         "worst_categories": _records(categories.iloc[::-1].head(SHOWN)),
     }
