@@ -47,7 +47,7 @@ def a_result(*, accuracy: float = 0.874, comparable: bool = True) -> dict:
             store.save(f"mobilenetv2_{part}.npy", np.zeros((1, 1), np.float32))
         store.save("dataset.json", data)
         store.save("weights.json", {"name": "ImageNet's", "sha256": "0"})
-        return report.keep(store, "mobilenetv2", queries, categories)
+        return report.keep(store, "mobilenetv2", queries, categories, (0.6, 0.55, 0.7))
 
 
 def test_a_result_is_plain_json_with_every_key() -> None:
@@ -55,6 +55,7 @@ def test_a_result_is_plain_json_with_every_key() -> None:
     assert json.loads(json.dumps(values)) == values
     assert values["accuracy"] == values["precision_at"]["3"] == 0.874
     assert (values["r_precision"], values["map_at_r"]) == pytest.approx((0.5, 0.4))
+    assert (values["worst_f1"], values["worst_f1_interval"]) == (0.6, [0.55, 0.7])
     low, high = values["accuracy_interval"]
     assert 0.84 < low < 0.874 < high < 0.91
     assert [row["category"] for row in values["best_categories"]][:2] == ["red_panda", "polar_bear"]

@@ -53,17 +53,24 @@ def load_reported() -> dict[str, Any]:
 
 
 def keep(
-    store: Store, name: str, queries: pd.DataFrame, categories: pd.DataFrame, **chosen: Any
+    store: Store,
+    name: str,
+    queries: pd.DataFrame,
+    categories: pd.DataFrame,
+    worst: tuple[float, float, float],
+    **chosen: Any,
 ) -> dict[str, Any]:
     """The figures of the features `name`, saved with their `category_report` and `query_table`.
 
-    What validation chose for the method, such as a weight, is kept with the figures.
+    `worst` is as `intervals.worst_f1`. What validation chose for the method, such as a weight, is kept with
+    the figures.
 
     Raises:
         RetrievalError: writing failed.
     """
     needs = [f"{name}_train.npy", f"{name}_test.npy"]
     kept = _figures(queries, categories, seed=store.settings["seed"]) | _context(store) | chosen
+    kept |= {"worst_f1": worst[0], "worst_f1_interval": list(worst[1:])}
     store.save(f"results/{name}.json", kept, needs=needs)
     store.save(f"results/{name}_report.csv", categories.reset_index(), needs=needs)
     store.save(f"results/{name}_queries.csv", queries, needs=needs)
