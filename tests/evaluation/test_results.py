@@ -154,11 +154,12 @@ def test_the_command_prints_what_there_is_and_names_what_is_not(tmp_path: Path) 
     store = Store(tmp_path, {})
     store.save("results/mobilenetv2.json", a_result())
     store.save("results/feedback.json", {"queries": 1})
+    store.save("results/of_an_earlier_version.json", {"accuracy": 0.5})
     done = run(tmp_path)
     assert done.returncode == 0, done.stderr
     assert "87.40" in done.stdout and "MAP@R" in done.stdout
     assert "results/siamese_cnn.json is missing: run notebook 04" in done.stdout
-    assert "feedback" not in done.stdout
+    assert "feedback" not in done.stdout and "earlier" not in done.stdout
 
 
 def test_without_results_one_line_says_what_to_run(tmp_path: Path) -> None:

@@ -219,7 +219,8 @@ def read_results(store: Store) -> tuple[dict[str, Result], list[str]]:
         except RetrievalError as error:
             problems.append(str(error))
             continue
-        if "accuracy" in values:
+        # Neither other files of results, nor those of an earlier version.
+        if "worst_f1" in values:
             results[name] = values
     return results, problems
 
