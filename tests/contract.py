@@ -17,6 +17,7 @@ from retrieval.data.parts import PARTS
 
 RESULT_KEYS = {
     *("accuracy", "accuracy_interval", "anmrr", "anmrr_interval", "map", "map_interval", "precision_at"),
+    *("r_precision", "map_at_r", "worst_f1", "worst_f1_interval"),
     *("best_categories", "worst_categories"),
     *("queries", "index_size", "split", "seed", "data", "weights"),
 }
@@ -61,12 +62,15 @@ def check_result(artifacts: Path, features: str) -> None:
     assert result["data"]["comparable"] is False
     assert result["weights"].keys() >= {"name", "sha256"}
     assert set(result["precision_at"]) >= {"1", "3", "10"}
-    for measure in ("accuracy", "anmrr", "map"):
+    for measure in ("accuracy", "anmrr", "map", "worst_f1"):
         low, high = result[f"{measure}_interval"]
         assert 0 <= low <= result[measure] <= high <= 1
     queries = pd.read_csv(artifacts / "results" / f"{features}_queries.csv")
     assert list(queries.file) == list(read(artifacts / "test_index_file.json").values())
     assert result["map"] == pytest.approx(queries.average_precision.mean())
+    assert result["r_precision"] == pytest.approx(queries.r_precision.mean())
+    assert result["map_at_r"] == pytest.approx(queries.average_precision_at_r.mean())
+    assert 0 <= result["map_at_r"] <= min(result["r_precision"], result["map"])
     assert (artifacts / "results" / f"{features}_report.csv").is_file()
     assert result["accuracy"] == pytest.approx(recomputed(artifacts, features), abs=1e-9)
 

@@ -42,6 +42,15 @@ def slow_average_precision(row: list[bool]) -> float:
     return sum(precisions) / len(precisions)
 
 
+def slow_r_precision(row: list[bool]) -> float:
+    return sum(row[: sum(row)]) / sum(row)
+
+
+def slow_average_precision_at_r(row: list[bool]) -> float:
+    r = sum(row)
+    return sum(sum(row[:rank]) / rank for rank in range(1, r + 1) if row[rank - 1]) / r
+
+
 def slow_nmrr(row: list[bool], ng_max: int) -> float:
     ng = sum(row)
     k = min(4 * ng, 2 * ng_max)
@@ -69,12 +78,13 @@ def a_collection(seed: int, n_queries: int = 9) -> tuple[np.ndarray, ...]:
 def searched(
     index: np.ndarray, categories: np.ndarray, queries: np.ndarray, queried: np.ndarray
 ) -> np.ndarray:
-    """Precision at 1, 3 and 10, average precision and NMRR, `[5, n_queries]`."""
+    """Precision at 1, 3 and 10, average precision, R-precision, AP@R and NMRR, `[7, n_queries]`."""
     return by_query(metrics.evaluate(rank_blocks(index, queries), categories, queried))
 
 
 def by_query(scores: metrics.Scores) -> np.ndarray:
-    return np.stack([*scores.precision.values(), scores.average_precision, scores.nmrr])
+    at_r = scores.r_precision, scores.average_precision_at_r
+    return np.stack([*scores.precision.values(), scores.average_precision, *at_r, scores.nmrr])
 
 
 @given(RELEVANT, st.integers(1, 30))
@@ -90,6 +100,15 @@ def test_average_precision_is_that_of_the_slow_version(rows):
     np.testing.assert_allclose(metrics.average_precision(np.array(rows)), expected)
 
 
+@given(RELEVANT)
+def test_r_precision_and_map_at_r_are_those_of_the_slow_versions(rows):
+    precision, at_r = metrics.r_precision(np.array(rows)), metrics.average_precision_at_r(np.array(rows))
+    np.testing.assert_allclose(precision, [*map(slow_r_precision, rows)])
+    np.testing.assert_allclose(at_r, [*map(slow_average_precision_at_r, rows)])
+    assert (at_r <= precision + 1e-12).all()
+    assert (at_r <= metrics.average_precision(np.array(rows)) + 1e-12).all()
+
+
 @given(RELEVANT, st.integers(0, 20))
 def test_nmrr_is_that_of_the_slow_version(rows, more):
     ng_max = max(map(sum, rows)) + more
@@ -102,6 +121,29 @@ def test_average_precision_by_hand() -> None:
     assert metrics.average_precision(a_ranking(40, 1, 2, 3)) == 1
     assert metrics.average_precision(a_ranking(40, 40)) == pytest.approx(1 / 40)
     assert metrics.average_precision(a_ranking(9, 2, 3, 9)) == pytest.approx((1 / 2 + 2 / 3 + 3 / 9) / 3)
+
+
+@pytest.mark.parametrize(
+    ("ranks", "precision", "at_r"),
+    [
+        ([1], 1, 1),
+        ([2], 0, 0),
+        ([1, 2, 3], 1, 1),
+        ([1, 4, 5], 1 / 3, 1 / 3),
+        ([3, 4, 5], 1 / 3, 1 / 3 / 3),  # the worst place for one of three
+        ([2, 3, 9], 2 / 3, (1 / 2 + 2 / 3) / 3),
+        ([1, 3, 9], 2 / 3, (1 / 1 + 2 / 3) / 3),
+        ([38, 39, 40], 0, 0),
+        # R = 10: the first alone, the first two, the first and the tenth.
+        ([1, *range(20, 29)], 1 / 10, 1 / 10),
+        ([1, 2, *range(20, 28)], 2 / 10, 2 / 10),
+        ([1, 10, *range(20, 28)], 2 / 10, (1 + 2 / 10) / 10),
+    ],
+)
+def test_r_precision_and_map_at_r_by_hand(ranks: list[int], precision: float, at_r: float) -> None:
+    ranking = a_ranking(40, *ranks)
+    assert metrics.r_precision(ranking) == pytest.approx(precision)
+    assert metrics.average_precision_at_r(ranking) == pytest.approx(at_r)
 
 
 @pytest.mark.parametrize(
@@ -157,6 +199,9 @@ def test_what_is_undefined_is_refused() -> None:
     nothing = np.array([[True, False], [False, False]])
     with pytest.raises(ValueError, match=r"^1 queries have no relevant image, the first at row 1$"):
         metrics.average_precision(nothing)
+    for undefined in (metrics.r_precision, metrics.average_precision_at_r):
+        with pytest.raises(ValueError, match="no relevant image"):
+            undefined(nothing)
     with pytest.raises(ValueError, match="no relevant image"):
         metrics.nmrr(nothing, ng_max=1)
     with pytest.raises(ValueError, match=r"^a query has 2 relevant images, more than ng_max=1$"):
@@ -180,6 +225,9 @@ def test_evaluate_is_that_of_the_slow_versions_whatever_the_blocks(seed, n, bloc
     ng_max = max(map(sum, rows))
     np.testing.assert_allclose(scores.nmrr, [slow_nmrr(row, ng_max) for row in rows], atol=1e-12)
     np.testing.assert_allclose(scores.average_precision, [slow_average_precision(row) for row in rows])
+    np.testing.assert_allclose(scores.r_precision, [*map(slow_r_precision, rows)])
+    np.testing.assert_allclose(scores.average_precision_at_r, [*map(slow_average_precision_at_r, rows)])
+    assert scores.map_at_r == scores.average_precision_at_r.mean()
     assert scores.precision.keys() == {1, 3, 10}
     for k, precision in scores.precision.items():
         np.testing.assert_allclose(precision, [sum(row[:k]) / min(k, n) for row in rows])
@@ -220,7 +268,7 @@ def test_a_copy_of_the_query_in_the_index_comes_first_and_adds_to_ng(seed):
     index, categories, queries, queried = a_collection(seed, n_queries=1)
     row = categories[next(rank_blocks(index, queries))[0]] == queried
     with_copy = np.append(index, queries, axis=0), np.append(categories, queried)
-    p1, _, _, ap, nmrr = searched(*with_copy, queries, queried)
+    p1, _, _, ap, _, _, nmrr = searched(*with_copy, queries, queried)
     assert p1 == 1
     # The i-th relevant of before, at rank r, is now the (i + 1)-th, at rank r + 1.
     ranks = np.flatnonzero(row) + 1
@@ -251,8 +299,9 @@ def test_irrelevant_images_behind_all_others_count_only_where_they_widen_k(seed)
 
 def test_equal_distances_count_in_the_order_of_positions() -> None:
     copies = np.zeros((4, 2))
-    p1, p3, _, ap, nmrr = searched(copies, np.array(list("baba")), copies[:1], np.array(["a"]))
+    p1, p3, _, ap, rp, at_r, nmrr = searched(copies, np.array(list("baba")), copies[:1], np.array(["a"]))
     assert (p1, p3, ap) == (0, pytest.approx(1 / 3), (1 / 2 + 2 / 4) / 2)
+    assert (rp, at_r) == (1 / 2, 1 / 2 / 2)  # R = 2, rank 2
     assert nmrr == pytest.approx((3 - 1.5) / (5 - 1.5))  # ranks 2 and 4, K = 4
 
 

@@ -35,7 +35,8 @@ def a_result(*, accuracy: float = 0.874, comparable: bool = True) -> dict:
         index=pd.Index(names, name="category"),
     )
     hits = (np.arange(1000) < accuracy * 1000).astype(float)
-    scores = Scores({1: hits, 3: hits, 10: hits}, np.full(1000, 0.516), np.full(1000, 0.385))
+    others = (np.full(1000, figure) for figure in (0.516, 0.385, 0.5, 0.4))
+    scores = Scores({1: hits, 3: hits, 10: hits}, *others)
     files, rows = np.array([f"yak/{row}.jpg" for row in range(1000)]), np.arange(1000)
     queries = query_table(scores, Part(np.zeros((1000, 1)), np.full(1000, "yak"), files, rows))
     data = {"name": "mammals", "images": 13751, "categories": 45, "sha256": "0", "comparable": comparable}
@@ -46,13 +47,15 @@ def a_result(*, accuracy: float = 0.874, comparable: bool = True) -> dict:
             store.save(f"mobilenetv2_{part}.npy", np.zeros((1, 1), np.float32))
         store.save("dataset.json", data)
         store.save("weights.json", {"name": "ImageNet's", "sha256": "0"})
-        return report.keep(store, "mobilenetv2", queries, categories)
+        return report.keep(store, "mobilenetv2", queries, categories, (0.6, 0.55, 0.7))
 
 
 def test_a_result_is_plain_json_with_every_key() -> None:
     values = a_result()
     assert json.loads(json.dumps(values)) == values
     assert values["accuracy"] == values["precision_at"]["3"] == 0.874
+    assert (values["r_precision"], values["map_at_r"]) == pytest.approx((0.5, 0.4))
+    assert (values["worst_f1"], values["worst_f1_interval"]) == (0.6, [0.55, 0.7])
     low, high = values["accuracy_interval"]
     assert 0.84 < low < 0.874 < high < 0.91
     assert [row["category"] for row in values["best_categories"]][:2] == ["red_panda", "polar_bear"]
@@ -75,6 +78,13 @@ def test_the_summary_sets_ours_beside_theirs() -> None:
     np.testing.assert_allclose(table.loc["MobileNetV2", report.ANMRR], [0.39, 0.385, 0.385, 0.385, -0.005])
     weighted = table.loc["fused weighted", report.ACCURACY]
     assert weighted.isna()[["reported", "difference"]].all() and np.isclose(weighted["reproduced"], 88)
+
+
+def test_the_figures_of_metric_learning_are_those_of_the_results() -> None:
+    table = report.field_figures({"my_own": a_result(), "mobilenetv2": a_result(accuracy=0.5)})
+    assert list(table.index) == ["MobileNetV2", "my own"]
+    assert list(table.columns) == ["Recall@1", "R-precision", "MAP@R", "mAP"]
+    np.testing.assert_allclose(table, [[0.5, 0.5, 0.4, 0.516], [0.874, 0.5, 0.4, 0.516]])
 
 
 def test_other_images_are_never_set_beside_the_reported_figures() -> None:
@@ -144,10 +154,12 @@ def test_the_command_prints_what_there_is_and_names_what_is_not(tmp_path: Path) 
     store = Store(tmp_path, {})
     store.save("results/mobilenetv2.json", a_result())
     store.save("results/feedback.json", {"queries": 1})
+    store.save("results/of_an_earlier_version.json", {"accuracy": 0.5})
     done = run(tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "87.40" in done.stdout and "results/siamese_cnn.json is missing: run notebook 04" in done.stdout
-    assert "feedback" not in done.stdout
+    assert "87.40" in done.stdout and "MAP@R" in done.stdout
+    assert "results/siamese_cnn.json is missing: run notebook 04" in done.stdout
+    assert "feedback" not in done.stdout and "earlier" not in done.stdout
 
 
 def test_without_results_one_line_says_what_to_run(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from PIL import Image
 
 from retrieval.artifacts.store import Store
 from retrieval.evaluation import metrics
+from retrieval.evaluation.intervals import worst_f1
 from retrieval.evaluation.results import SHOWN, K, keep, load_reported, read_results, title
 from retrieval.evaluation.scoring import query_table, score
 from retrieval.search.neighbours import nearest
@@ -60,7 +61,8 @@ def build(folder: Path, categories: list[str], *, methods: tuple[str, ...], comp
         train, test = store.part(method, "train"), store.part(method, "test")
         found = index[nearest(train.features, test.features, K)[1]]
         table = query_table(score(train, test), test)
-        keep(store, method, table, metrics.category_report(queries, found))
+        worst = worst_f1(queries, found, groups=test.groups)
+        keep(store, method, table, metrics.category_report(queries, found), worst)
     return folder
 
 
@@ -151,9 +153,16 @@ def test_every_method_has_its_figures_with_intervals(project: Path, soup: Beauti
             f"{100 * result['precision_at']['1']:.2f}",
             with_ends(result["accuracy"], result["accuracy_interval"], 2, 100),
             f"{100 * result['precision_at']['10']:.2f}",
+            *(f"{result[figure]:.3f}" for figure in ("r_precision", "map_at_r")),
             with_ends(result["map"], result["map_interval"], 3),
             with_ends(result["anmrr"], result["anmrr_interval"], 3),
         ]
+
+
+def test_the_mean_of_the_worst_categories_has_its_interval(project: Path, soup: BeautifulSoup) -> None:
+    shown = [each.text for each in soup.find_all("p") if each.text.startswith("Mean F1 of the worst five")]
+    for text, result in zip(shown, results(project).values(), strict=True):
+        assert text.endswith(with_ends(result["worst_f1"], result["worst_f1_interval"], 2))
 
 
 def test_best_and_worst_categories_are_those_of_the_results(project: Path, soup: BeautifulSoup) -> None:

@@ -18,7 +18,9 @@ def show(store: Store) -> tuple[dict[str, evaluated.Result], list[str]]:
         need_categories(store.load("dataset.json"))
         raise RetrievalError(problems[0])
     table = evaluated.rounded(evaluated.summary(results, evaluated.load_reported())).to_string()
-    print(table, "", evaluated.caption(results), *evaluated.remarks(results), *problems, sep="\n")
+    field = evaluated.field_figures(results).to_string(float_format="{:.3f}".format)
+    remarks = [evaluated.caption(results), *evaluated.remarks(results), *problems]
+    print(table, "", field, "", *remarks, sep="\n")
     return results, problems
 
 

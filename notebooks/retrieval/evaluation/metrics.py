@@ -1,4 +1,4 @@
-"""How good a retrieval is: precision, average precision, ANMRR, and figures per category.
+"""How good a retrieval is: precision, R-precision, average precision, ANMRR, and figures per category.
 
 Rankings come in as what was retrieved, nearest first. An image is relevant to a query if both are
 of the same category.
@@ -26,6 +26,8 @@ class Scores:
     precision: dict[int, np.ndarray]
     average_precision: np.ndarray
     nmrr: np.ndarray
+    r_precision: np.ndarray
+    average_precision_at_r: np.ndarray
 
     @property
     def accuracy(self) -> float:
@@ -41,6 +43,11 @@ class Scores:
     def anmrr(self) -> float:
         """Average normalised modified retrieval rank; 0 is perfect, 1 is nothing found."""
         return float(self.nmrr.mean())
+
+    @property
+    def map_at_r(self) -> float:
+        """Mean average precision at R; 1 is perfect."""
+        return float(self.average_precision_at_r.mean())
 
 
 def precision_at(relevant: np.ndarray, k: int) -> np.ndarray:
@@ -78,10 +85,50 @@ def average_precision(relevant: np.ndarray) -> np.ndarray:
     >>> average_precision(np.array([[True, False, False, True]]))
     array([0.75])
     """
-    rows, ranks, ng = _relevant_ranks(relevant)
-    before = np.cumsum(ng) - ng
-    found = np.arange(1, len(rows) + 1) - before[rows]
-    return np.bincount(rows, found / ranks) / ng
+    return _average_precision(*_relevant_ranks(relevant))
+
+
+def r_precision(relevant: np.ndarray) -> np.ndarray:
+    """The share of the first R retrieved images that are relevant, float64 `[n_queries]` in [0, 1].
+
+    R(q) is the number of relevant images, so only a ranking that puts all of them first reaches 1 (Musgrave,
+    Belongie and Lim, "A metric learning reality check", ECCV 2020, section 3.2).
+
+    Args:
+        relevant: boolean `[n_queries, n_index]`, the full ranking, nearest first.
+
+    Raises:
+        ValueError: a query has no relevant image.
+
+    Relevant images at ranks 1, 3 and 4: two of the first R = 3.
+
+    >>> r_precision(np.array([[True, False, True, True]])).round(4)
+    array([0.6667])
+    """
+    return _r_precision(*_relevant_ranks(relevant))
+
+
+def average_precision_at_r(relevant: np.ndarray) -> np.ndarray:
+    """Average precision that stops at rank R, float64 `[n_queries]` in [0, 1]; its mean is MAP@R.
+
+        AP@R(q) = 1 / R(q) * sum over the relevant ranks r <= R(q) of precision@r
+
+    R(q) is the number of relevant images. What comes after rank R counts as not found, so AP@R is at most
+    R-precision, and at most average precision (Musgrave, Belongie and Lim, "A metric learning reality check",
+    ECCV 2020, section 3.2).
+
+    Args:
+        relevant: boolean `[n_queries, n_index]`, the full ranking, nearest first.
+
+    Raises:
+        ValueError: a query has no relevant image.
+
+    Relevant images at ranks 1, 3 and 4: 1/1 and 2/3 count, rank 4 is beyond R = 3.
+
+    >>> average_precision_at_r(np.array([[True, False, True, True]])).round(4)
+    array([0.5556])
+    """
+    return _average_precision_at_r(*_relevant_ranks(relevant))
 
 
 def nmrr(relevant: np.ndarray, *, ng_max: int) -> np.ndarray:
@@ -107,13 +154,7 @@ def nmrr(relevant: np.ndarray, *, ng_max: int) -> np.ndarray:
     >>> nmrr(np.array([[True, False, False, False, True, False]]), ng_max=2).round(4)
     array([0.4286])
     """
-    rows, ranks, ng = _relevant_ranks(relevant)
-    if (ng > ng_max).any():
-        raise ValueError(f"a query has {ng.max()} relevant images, more than ng_max={ng_max}")
-    limit = np.minimum(4 * ng, 2 * ng_max)
-    counted = np.where(ranks <= limit[rows], ranks, 1.25 * limit[rows])
-    best = 0.5 * (1 + ng)
-    return (np.bincount(rows, counted) / ng - best) / (1.25 * limit - best)
+    return _nmrr(*_relevant_ranks(relevant), ng_max)
 
 
 def evaluate(
@@ -144,8 +185,8 @@ def evaluate(
         start += len(ranking)
     if start != len(query_codes):
         raise ValueError(f"rankings of {start} queries, not of {len(query_codes)}")
-    *precision, ap, modified_rank = np.concatenate(blocks, axis=1)
-    return Scores(dict(zip(CUTOFFS, precision, strict=True)), ap, modified_rank)
+    values = np.concatenate(blocks, axis=1)
+    return Scores(dict(zip(CUTOFFS, values, strict=False)), *values[len(CUTOFFS) :])
 
 
 def category_report(query_categories: np.ndarray, retrieved_categories: np.ndarray) -> pd.DataFrame:
@@ -213,9 +254,38 @@ def _relevant_ranks(relevant: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def _score(relevant: np.ndarray, ng_max: int) -> np.ndarray:
-    """A row per metric, in the order of `Scores`."""
+    """A row per metric, in the order of `Scores`; the relevant ranks, which take the time, are found once."""
     precision = [precision_at(relevant, min(k, relevant.shape[1])) for k in CUTOFFS]
-    return np.stack([*precision, average_precision(relevant), nmrr(relevant, ng_max=ng_max)])
+    ranked = _relevant_ranks(relevant)
+    ap, modified_rank = _average_precision(*ranked), _nmrr(*ranked, ng_max)
+    return np.stack([*precision, ap, modified_rank, _r_precision(*ranked), _average_precision_at_r(*ranked)])
+
+
+def _average_precision(rows: np.ndarray, ranks: np.ndarray, ng: np.ndarray) -> np.ndarray:
+    return np.bincount(rows, _precision_at_ranks(rows, ranks, ng)) / ng
+
+
+def _average_precision_at_r(rows: np.ndarray, ranks: np.ndarray, ng: np.ndarray) -> np.ndarray:
+    return np.bincount(rows, _precision_at_ranks(rows, ranks, ng) * (ranks <= ng[rows])) / ng
+
+
+def _r_precision(rows: np.ndarray, ranks: np.ndarray, ng: np.ndarray) -> np.ndarray:
+    return np.bincount(rows, ranks <= ng[rows]) / ng
+
+
+def _nmrr(rows: np.ndarray, ranks: np.ndarray, ng: np.ndarray, ng_max: int) -> np.ndarray:
+    if (ng > ng_max).any():
+        raise ValueError(f"a query has {ng.max()} relevant images, more than ng_max={ng_max}")
+    limit = np.minimum(4 * ng, 2 * ng_max)
+    counted = np.where(ranks <= limit[rows], ranks, 1.25 * limit[rows])
+    best = 0.5 * (1 + ng)
+    return (np.bincount(rows, counted) / ng - best) / (1.25 * limit - best)
+
+
+def _precision_at_ranks(rows: np.ndarray, ranks: np.ndarray, ng: np.ndarray) -> np.ndarray:
+    """Precision at the rank of every relevant image, `[n]`."""
+    before = np.cumsum(ng) - ng
+    return (np.arange(1, len(rows) + 1) - before[rows]) / ranks
 
 
 def _pairs(query_categories: np.ndarray, retrieved_categories: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

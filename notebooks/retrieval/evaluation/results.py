@@ -53,17 +53,24 @@ def load_reported() -> dict[str, Any]:
 
 
 def keep(
-    store: Store, name: str, queries: pd.DataFrame, categories: pd.DataFrame, **chosen: Any
+    store: Store,
+    name: str,
+    queries: pd.DataFrame,
+    categories: pd.DataFrame,
+    worst: tuple[float, float, float],
+    **chosen: Any,
 ) -> dict[str, Any]:
     """The figures of the features `name`, saved with their `category_report` and `query_table`.
 
-    What validation chose for the method, such as a weight, is kept with the figures.
+    `worst` is as `intervals.worst_f1`. What validation chose for the method, such as a weight, is kept with
+    the figures.
 
     Raises:
         RetrievalError: writing failed.
     """
     needs = [f"{name}_train.npy", f"{name}_test.npy"]
     kept = _figures(queries, categories, seed=store.settings["seed"]) | _context(store) | chosen
+    kept |= {"worst_f1": worst[0], "worst_f1_interval": list(worst[1:])}
     store.save(f"results/{name}.json", kept, needs=needs)
     store.save(f"results/{name}_report.csv", categories.reset_index(), needs=needs)
     store.save(f"results/{name}_queries.csv", queries, needs=needs)
@@ -91,6 +98,21 @@ def summary(results: Mapping[str, Result], reported: Mapping[str, Any]) -> pd.Da
     if is_comparable(results):
         return table
     return table.drop(columns=["reported", "difference"], level=1).rename(columns={"reproduced": "measured"})
+
+
+def field_figures(results: Mapping[str, Result]) -> pd.DataFrame:
+    """The figures that metric learning compares, a row per method, as `ordered`.
+
+    Columns: Recall@1 (which is P@1), R-precision, MAP@R and mAP, in [0, 1].
+    """
+    rows = {
+        title(name): {
+            **{"Recall@1": results[name]["precision_at"]["1"], "R-precision": results[name]["r_precision"]},
+            **{"MAP@R": results[name]["map_at_r"], "mAP": results[name]["map"]},
+        }
+        for name in ordered(results)
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
 
 
 def ordered(names: Iterable[str]) -> list[str]:
@@ -197,7 +219,8 @@ def read_results(store: Store) -> tuple[dict[str, Result], list[str]]:
         except RetrievalError as error:
             problems.append(str(error))
             continue
-        if "accuracy" in values:
+        # Neither other files of results, nor those of an earlier version.
+        if "worst_f1" in values:
             results[name] = values
     return results, problems
 
@@ -230,6 +253,8 @@ def _figures(queries: pd.DataFrame, categories: pd.DataFrame, *, seed: int) -> d
     return {
         **figures,
         "precision_at": {str(k): float(queries[f"precision_at_{k}"].mean()) for k in CUTOFFS},
+        "r_precision": float(queries["r_precision"].mean()),
+        "map_at_r": float(queries["average_precision_at_r"].mean()),
         "best_categories": _records(categories.head(SHOWN)),
         "worst_categories": _records(categories.iloc[::-1].head(SHOWN)),
     }

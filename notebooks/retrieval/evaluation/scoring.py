@@ -41,18 +41,29 @@ def measurable(gallery: Part, queries: Part) -> Part:
 def query_table(scores: Scores, queries: Part) -> pd.DataFrame:
     """The figures of every query, from which every mean, interval and comparison follows.
 
-    Columns: file, group, precision_at_1, precision_at_3, precision_at_10, average_precision, nmrr.
+    Columns: file, group, precision_at_1, precision_at_3, precision_at_10, average_precision, nmrr,
+    r_precision, average_precision_at_r (whose mean is MAP@R).
     """
     import pandas as pd
 
     precision = {f"precision_at_{k}": values for k, values in scores.precision.items()}
-    others = {"average_precision": scores.average_precision, "nmrr": scores.nmrr}
+    others = {
+        name: getattr(scores, name)
+        for name in ("average_precision", "nmrr", "r_precision", "average_precision_at_r")
+    }
     return pd.DataFrame({"file": queries.files, "group": queries.groups, **precision, **others})
 
 
 def score_table(scores: Mapping[Any, Scores], name: str) -> pd.DataFrame:
-    """A row for each of several scores, with the columns P@3, mAP and ANMRR; `name` is of the index."""
+    """A row for each of several scores: P@1, P@3, R-precision, MAP@R, mAP, ANMRR; `name` is of the index."""
     import pandas as pd
 
-    rows = {key: (each.accuracy, each.map, each.anmrr) for key, each in scores.items()}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["P@3", "mAP", "ANMRR"]).rename_axis(name)
+    rows = {
+        key: {
+            **{"P@1": each.precision[1].mean(), "P@3": each.accuracy},
+            **{"R-precision": each.r_precision.mean(), "MAP@R": each.map_at_r},
+            **{"mAP": each.map, "ANMRR": each.anmrr},
+        }
+        for key, each in scores.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(name)
