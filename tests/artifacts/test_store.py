@@ -90,6 +90,15 @@ def test_what_is_saved_rests_on_its_inputs(store: Store) -> None:
         store.save("results/fused.json", {}, needs=[FUSED])
 
 
+def test_what_is_forgotten_is_gone_and_the_rest_stays(store: Store) -> None:
+    fill(store)
+    store.forget("fused*")
+    assert set(store.manifest()) == {FILES, FEATURES} and not (store.folder / FUSED).exists()
+    before = (store.folder / "manifest.json").stat().st_mtime_ns
+    store.forget("fused*")
+    assert (store.folder / "manifest.json").stat().st_mtime_ns == before and store.load(FILES)
+
+
 def test_several_artifacts_are_made_together(store: Store) -> None:
     def by(_: Path) -> tuple:
         return {"0": "a"}, {"0": "a/1.jpg"}

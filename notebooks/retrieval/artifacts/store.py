@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from fnmatch import filter as fitting
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,14 @@ class Store:
             raise RetrievalError(f"artifacts/{name} {problem}")
         return manifest[name]
 
+    def forget(self, pattern: str) -> None:
+        """Deletes the artifacts whose names fit a pattern such as `custom*`, if there are any."""
+        if names := fitting(self.manifest(), pattern):
+            with locked(self.folder, "manifest"):
+                self._write({name: record for name, record in self.manifest().items() if name not in names})
+            for name in names:
+                remove(self.folder / name)
+
     def is_intact(self) -> bool:
         """Whether there are artifacts, and each still is the file that was written."""
         manifest = self.manifest()
@@ -235,8 +244,11 @@ class Store:
                     "inputs": inputs,
                 }
                 self._loaded.pop(name, None)
-            text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
-            write_atomically(self.folder / "manifest.json", lambda file: file.write_text(text, "utf-8"))
+            self._write(manifest)
+
+    def _write(self, manifest: Mapping[str, Any]) -> None:
+        text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
+        write_atomically(self.folder / "manifest.json", lambda file: file.write_text(text, "utf-8"))
 
 
 def open_store(settings: Settings) -> Store:
