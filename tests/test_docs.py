@@ -13,11 +13,14 @@ from pathlib import Path
 import nbformat
 import pytest
 import tiny
+from contract import check_features, check_manifest, check_result, read
 from PIL import Image
 
+from retrieval.files import sha256
 from retrieval.settings import PROJECT
 
 ARCHITECTURE = (PROJECT / "docs/architecture.md").read_text("utf-8")
+PHOTOGRAPHS = (PROJECT / "docs/own-photographs.md").read_text("utf-8")
 EXAMPLES = dict(re.findall(r"^## Add (\w+ \w+)$.*?^```python run.*?\n(.*?)^```$", ARCHITECTURE, re.M | re.S))
 
 
@@ -60,6 +63,31 @@ def test_the_notebook_of_the_example_runs(environment: dict[str, str], tmp_path:
     nbformat.write(notebook, tmp_path / "more/g_first_hit.ipynb")
     run(environment, "-m", "retrieval.commands.run", str(tmp_path / "more/g_first_hit.ipynb"))
     assert (tmp_path / "artifacts/results/first_hit.json").is_file()
+
+
+@pytest.mark.slow
+def test_the_encoder_of_the_example_goes_through_the_notebooks(folder: Path, tmp_path: Path) -> None:
+    """And leaves nothing once it is taken back; its weights are random here."""
+    (example,) = re.findall(r"^```python run\n(.*?)^```$", PHOTOGRAPHS, re.M | re.S)
+    assert 'weights="imagenet"' in example
+    example = example.replace('weights="imagenet"', "weights=None")
+    subprocess.run([sys.executable, "-c", example], cwd=tmp_path, check=True, capture_output=True)
+    encoder = tmp_path / "efficientnet.keras"
+    shutil.copytree(folder, tmp_path / "copy")
+    artifacts, steps = tmp_path / "copy" / "artifacts", [tiny.STEPS[step] for step in (0, 1, 3, 4)]
+    before = read(artifacts / "manifest.json")
+    done = tiny.run(*steps, folder=tmp_path / "copy", ENCODER=str(encoder))
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "reused mobilenetv2_all.npy" in done.stdout and "custom encoder" in done.stdout
+    check_features(artifacts, "custom", 1280)
+    check_result(artifacts, "custom")
+    assert read(artifacts / "results/custom.json")["weights"]["sha256"] == sha256(encoder)
+    check_manifest(artifacts, tiny.STEPS)
+    for step in steps[2:]:
+        assert "custom encoder" in (artifacts / "notebooks" / f"{step}.html").read_text("utf-8")
+    done = tiny.run(*steps, folder=tmp_path / "copy", ENCODER="default")
+    assert done.returncode == 0 and "custom" not in done.stdout, done.stderr[-3000:]
+    assert read(artifacts / "manifest.json") == before
 
 
 def test_the_picture_shows_the_numbers_of_the_tables() -> None:

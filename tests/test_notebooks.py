@@ -216,6 +216,20 @@ def test_a_later_notebook_stops_at_a_setting_that_is_not_the_runs(folder: Path) 
 
 
 @pytest.mark.slow
+def test_an_encoder_that_does_not_fit_stops_before_anything_is_extracted(
+    folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(folder / "artifacts", tmp_path / "artifacts")
+    (tmp_path / "artifacts" / "mobilenetv2_all.npy").unlink()
+    (tmp_path / "bad.tflite").write_text("no network")
+    given = {"ENCODER": str(tmp_path / "bad.tflite"), "ARTIFACTS": str(tmp_path / "artifacts")}
+    done = tiny.run(*tiny.STEPS[:2], folder=folder, **given)
+    line = f"02_mobilenetv2_features stopped: ENCODER={tmp_path}/bad.tflite does not fit ("
+    assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith(line)
+    assert not list((tmp_path / "artifacts").glob("*_all.npy"))
+
+
+@pytest.mark.slow
 def test_a_second_run_reuses_everything(folder: Path, tmp_path: Path) -> None:
     """Wherever the folder lies by then."""
     shutil.copytree(folder, tmp_path / "moved")

@@ -9,9 +9,12 @@ import pytest
 
 from retrieval import settings as module
 from retrieval.errors import RetrievalError
-from retrieval.settings import Settings, announce, kept, read_settings
+from retrieval.settings import Settings, announce, encoder_file, kept, read_settings
 
-NAMES = ("DATA", "SEED", "SPLIT", "EPOCHS", "WEIGHTS", "ARTIFACTS")
+NAMES = (
+    *("DATA", "SEED", "SPLIT", "EPOCHS", "WEIGHTS", "ENCODER", "ENCODER_SIZE", "ENCODER_RANGE"),
+    "ARTIFACTS",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -45,22 +48,42 @@ def test_the_real_set_comes_before_the_sample(project: Path, name: str) -> None:
 
 def test_every_value_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     photos = tmp_path / "my photos"
-    values = (str(photos), "7", "plain", "3", "imagenet", str(tmp_path / "out"))
+    encoder = (str(tmp_path / "my.tflite"), "160", "-1..1")
+    values = (str(photos), "7", "plain", "3", "imagenet", *encoder, str(tmp_path / "out"))
     for name, value in zip(NAMES, values, strict=True):
         monkeypatch.setenv(name, value)
     settings = read_settings()
     assert settings.data == photos
     assert (settings.seed, settings.split, settings.epochs, settings.weights) == (7, "plain", 3, "imagenet")
+    assert (settings.encoder, settings.encoder_size, settings.encoder_range) == (encoder[0], 160, "-1..1")
     assert settings.artifacts == tmp_path / "out"
     assert str(photos) in str(settings) and "SEED       7" in str(settings)
+
+
+def test_another_encoder_is_only_spoken_of_if_there_is_one(monkeypatch, project: Path) -> None:
+    monkeypatch.setenv("ENCODER_SIZE", "160")
+    assert "ENCODER" not in str(read_settings())
+    monkeypatch.setenv("ENCODER", "my.keras")
+    assert "ENCODER    my.keras\nENCODER_SIZE 160\nENCODER_RANGE 0..255" in str(read_settings())
+
+
+@pytest.mark.parametrize("name", ["nowhere.tflite", "nowhere.keras", "there.h5", ""])
+def test_an_encoder_is_a_file_of_one_of_two_kinds(tmp_path: Path, name: str) -> None:
+    (tmp_path / "there.h5").touch()
+    with pytest.raises(RetrievalError, match=r"^ENCODER=\S+ is not a .tflite or .keras file: give [^\n]+$"):
+        encoder_file(str(tmp_path / name))
+    (tmp_path / "here.keras").touch()
+    assert encoder_file(str(tmp_path / "here.keras")) == tmp_path / "here.keras" and not encoder_file("")
 
 
 def test_home_is_expanded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("DATA", "~/photos")
     monkeypatch.setenv("WEIGHTS", "~/w.h5")
+    monkeypatch.setenv("ENCODER", "~/e.keras")
     assert read_settings().data == tmp_path / "photos"
     assert read_settings().weights == str(tmp_path / "w.h5")
+    assert read_settings().encoder == str(tmp_path / "e.keras")
 
 
 def test_relative_paths_mean_the_same_from_everywhere(monkeypatch, project: Path, tmp_path: Path) -> None:
@@ -82,6 +105,8 @@ def test_relative_paths_mean_the_same_from_everywhere(monkeypatch, project: Path
         ("EPOCHS", "0"),
         ("EPOCHS", "many"),
         ("SPLIT", "random"),
+        ("ENCODER_SIZE", "big"),
+        ("ENCODER_RANGE", "0..2"),
     ],
 )
 def test_nonsense_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

@@ -92,6 +92,7 @@ def environment(folder: Path) -> dict[str, str]:
         "PYTHONPATH": str(PROJECT / "notebooks"),
         "DATA": str(folder / "photos"),
         "WEIGHTS": str(folder / "random.weights.h5"),
+        "ENCODER": "",
         "ARTIFACTS": str(folder / "artifacts"),
         "EPOCHS": "1",
         "SEED": "0",

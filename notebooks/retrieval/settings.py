@@ -11,7 +11,8 @@ from retrieval.errors import RetrievalError, shown
 
 PROJECT = Path(__file__).resolve().parents[2]
 SPLITS = ("grouped", "plain")
-NAMES = ("DATA", "SEED", "SPLIT", "EPOCHS", "WEIGHTS")
+RANGES = ("0..255", "0..1", "-1..1")
+NAMES = ("DATA", "SEED", "SPLIT", "EPOCHS", "WEIGHTS", "ENCODER", "ENCODER_SIZE", "ENCODER_RANGE")
 KEPT = "settings.json"  # in the folder of artifacts
 Default = TypeVar("Default", int, None)
 LARGEST = 2**32 - 1  # where the seeds of NumPy and Keras end
@@ -28,6 +29,9 @@ class Settings:
         epochs: the most epochs either encoder trains for; None for what each one's recipe says.
         weights: "" for the first that is found, "imagenet" to insist on Keras's, or a path.
         artifacts: folder that every step writes to.
+        encoder: "" for the built-in encoders alone, or the path of one more.
+        encoder_size: of the images it takes, in pixels on a side; None for what its file says, else 224.
+        encoder_range: of the pixels it takes, one of RANGES, unless its file says it.
     """
 
     data: Path
@@ -36,9 +40,14 @@ class Settings:
     epochs: int | None
     weights: str
     artifacts: Path
+    encoder: str = ""
+    encoder_size: int | None = None
+    encoder_range: str = RANGES[0]
 
     def __str__(self) -> str:
-        return "\n".join(f"{name:<10} {shown(text)}" for name, text in self.texts().items())
+        """A line for each; what is said of another encoder, only if there is one."""
+        texts = {name: text for name, text in self.texts().items() if self.encoder or "ENCODER" not in name}
+        return "\n".join(f"{name:<10} {shown(text)}" for name, text in texts.items())
 
     def texts(self) -> dict[str, str]:
         """The settings by name, as `read_settings` reads them; paths in the project are relative to it."""
@@ -51,7 +60,7 @@ class Settings:
 
 
 def read_settings() -> Settings:
-    """Settings from `DATA`, `SEED`, `SPLIT`, `EPOCHS`, `WEIGHTS` and `ARTIFACTS`.
+    """Settings from the environment: those in NAMES, and `ARTIFACTS`.
 
     What is not given is as the last run in `ARTIFACTS` had it, else the default; `default` gives the default.
     Relative paths start from the project's folder, wherever the notebook or command was started.
@@ -91,8 +100,10 @@ def _settings(texts: Mapping[str, str], artifacts: Path) -> Settings:
     texts = {name: text for name, text in texts.items() if text != "default"}
     data = "data/mammals" if path_of("data/mammals").is_dir() else "data/sample"
     split, weights = texts.get("SPLIT", "grouped"), texts.get("WEIGHTS", "")
-    if split not in SPLITS:
-        raise RetrievalError(f"SPLIT={split} is unknown: use {' or '.join(SPLITS)}")
+    encoder, pixels = texts.get("ENCODER", ""), texts.get("ENCODER_RANGE", RANGES[0])
+    for name, text, known in (("SPLIT", split, SPLITS), ("ENCODER_RANGE", pixels, RANGES)):
+        if text not in known:
+            raise RetrievalError(f"{name}={text} is unknown: use {' or '.join(known)}")
     return Settings(
         data=path_of(texts.get("DATA", data)),
         seed=whole_number("SEED", texts, default=0, least=0),
@@ -100,6 +111,9 @@ def _settings(texts: Mapping[str, str], artifacts: Path) -> Settings:
         epochs=whole_number("EPOCHS", texts, default=None, least=1),
         weights=weights if weights in ("", "imagenet") else str(path_of(weights)),
         artifacts=artifacts,
+        encoder=str(path_of(encoder)) if encoder else "",
+        encoder_size=whole_number("ENCODER_SIZE", texts, default=None, least=1),
+        encoder_range=pixels,
     )
 
 
@@ -125,6 +139,15 @@ def weights_file(choice: str) -> Path | None:
         return None
     if not Path(choice).is_file():
         raise RetrievalError(f"WEIGHTS={choice} is not a file: give the path of a .weights.h5 file")
+    return Path(choice)
+
+
+def encoder_file(choice: str) -> Path | None:
+    """The file that `Settings.encoder` names, or None if it names none; errors are as in `weights_file`."""
+    if not choice:
+        return None
+    if not choice.endswith((".tflite", ".keras")) or not Path(choice).is_file():
+        raise RetrievalError(f"ENCODER={choice} is not a .tflite or .keras file: give the path of one")
     return Path(choice)
 
 

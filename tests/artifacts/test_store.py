@@ -31,17 +31,19 @@ FILES = "train_index_file.json"
 CATEGORIES = "train_index_category.json"
 FEATURES = "mobilenetv2_train.npy"
 FUSED = "fused_train.npy"
+PLAIN = ("seed", "split", "epochs", "encoder_size", "encoder_range")  # settings that are no files
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """For two categories of empty images, and weights."""
+    """For two categories of empty images, and files for weights and an encoder."""
     for category, number in product("ab", range(5)):
         (tmp_path / "photos" / category).mkdir(parents=True, exist_ok=True)
         (tmp_path / "photos" / category / f"{number}.jpg").touch()
     (tmp_path / "my.weights.h5").write_text("weights")
+    (tmp_path / "my.tflite").write_text("encoder")
     weights, artifacts = str(tmp_path / "my.weights.h5"), tmp_path / "artifacts"
-    return Settings(tmp_path / "photos", 0, "grouped", None, weights, artifacts)
+    return Settings(tmp_path / "photos", 0, "grouped", None, weights, artifacts, str(tmp_path / "my.tflite"))
 
 
 @pytest.fixture
@@ -88,6 +90,15 @@ def test_what_is_saved_rests_on_its_inputs(store: Store) -> None:
     flip(store.folder / FUSED)
     with pytest.raises(RetrievalError, match=f"{FUSED} is damaged"):
         store.save("results/fused.json", {}, needs=[FUSED])
+
+
+def test_what_is_forgotten_is_gone_and_the_rest_stays(store: Store) -> None:
+    fill(store)
+    store.forget("fused*")
+    assert set(store.manifest()) == {FILES, FEATURES} and not (store.folder / FUSED).exists()
+    before = (store.folder / "manifest.json").stat().st_mtime_ns
+    store.forget("fused*")
+    assert (store.folder / "manifest.json").stat().st_mtime_ns == before and store.load(FILES)
 
 
 def test_several_artifacts_are_made_together(store: Store) -> None:
@@ -257,16 +268,18 @@ def test_another_input_makes_what_rests_on_it_stale(store: Store) -> None:
         store.load(FUSED)
 
 
-def test_other_images_or_weights_at_the_same_place_make_all_that_rests_on_them_stale(
+def test_other_images_weights_or_encoder_at_the_same_place_make_all_that_rests_on_them_stale(
     settings: Settings, tmp_path: Path
 ) -> None:
     store = start(settings)
     store.make("images.json", by=lambda _: {}, settings={"images": store.settings["images"]})
     store.make("weights.json", by=lambda _: {}, settings={"weights": store.settings["weights"]})
-    for need in ("images.json", "weights.json"):
+    store.make("custom.tflite", by=lambda _: b"", settings={"encoder": store.settings["encoder"]})
+    image = next(tmp_path.glob("photos/*/*.jpg"))
+    sources = {"images.json": image, "weights.json": settings.weights, "custom.tflite": settings.encoder}
+    for need, changed in zip(sources, map(Path, sources.values()), strict=True):
         store.make(FEATURES, by=lambda _: features(), needs=[need])
         open_store(settings).load(FEATURES)
-        changed = next(tmp_path.glob("photos/*/*.jpg")) if need == "images.json" else Path(settings.weights)
         before = changed.read_text()
         changed.write_text("another")
         with pytest.raises(
@@ -286,11 +299,16 @@ def test_where_images_and_weights_lie_does_not_matter(settings: Settings, tmp_pa
     weights = shutil.copy(settings.weights, tmp_path / "other.weights.h5")
     moved = replace(settings, data=tmp_path / "moved", weights=str(weights))
     assert open_store(moved).settings == store.settings
+    encoder = shutil.move(settings.encoder, tmp_path / "other.tflite")
+    assert open_store(replace(settings, encoder=str(encoder))).settings == store.settings
     gone = open_store(replace(settings, data=tmp_path / "gone", weights=str(tmp_path / "gone.h5")))
-    assert gone.settings == {key: store.settings[key] for key in ("seed", "split", "epochs")}
+    assert gone.settings == {key: store.settings[key] for key in PLAIN}
 
 
-OTHERS = {"seed": 1, "split": "plain", "epochs": 2, "weights": "imagenet", "data": "/nowhere"}
+OTHERS = {
+    **{"seed": 1, "split": "plain", "epochs": 2, "weights": "imagenet", "data": "/nowhere"},
+    **{"encoder_size": 160, "encoder_range": "0..1"},
+}
 
 
 @pytest.mark.parametrize("name, value", OTHERS.items())
@@ -310,7 +328,9 @@ def test_a_setting_that_is_not_the_runs_is_one_line(settings: Settings, name: st
             open_store(kept(settings.artifacts)).load("images.json")
 
 
-@pytest.mark.parametrize("name, value", [("weights", "/nowhere.h5"), ("data", Path("/nowhere"))])
+@pytest.mark.parametrize(
+    "name, value", [("weights", "/nowhere.h5"), ("data", Path("/nowhere")), ("encoder", "/nowhere.keras")]
+)
 def test_a_run_does_not_begin_without_its_images_and_weights(
     settings: Settings, name: str, value: object
 ) -> None:
@@ -485,12 +505,12 @@ def test_verify_as_a_command(store: Store, state: str, status: int) -> None:
 def test_settings_are_watched_as_json(settings: Settings) -> None:
     store = open_store(settings)
     assert store.folder == settings.artifacts
-    assert set(store.settings) == {"seed", "split", "epochs", "weights", "images"}
+    assert set(store.settings) == {*PLAIN, "weights", "encoder", "images"}
     assert json.loads(json.dumps(store.settings)) == store.settings
 
 
 def test_a_notebook_begins_by_saying_what_it_works_on(settings: Settings, monkeypatch, capsys) -> None:
-    for name in ("data", "weights", "artifacts"):
+    for name in ("data", "weights", "artifacts", "encoder"):
         monkeypatch.setenv(name.upper(), str(getattr(settings, name)))
     with pytest.raises(RetrievalError, match=r"dataset\.json is missing: run notebook 01_split"):
         begin()

@@ -14,7 +14,7 @@ from retrieval.artifacts.locks import locked
 from retrieval.artifacts.store import open_store, start
 from retrieval.commands.changes import stamp
 from retrieval.errors import RetrievalError
-from retrieval.settings import PROJECT, Settings, read_settings
+from retrieval.settings import NAMES, PROJECT, Settings, read_settings
 
 
 @pytest.fixture
@@ -38,7 +38,13 @@ def test_nothing_changed(settings: Settings) -> None:
     assert not is_new(settings)
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"split": "plain"}, {"epochs": 2}, {"weights": "imagenet"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"seed": 1}, {"split": "plain"}, {"epochs": 2}, {"weights": "imagenet"}),
+        {"encoder": "/my.keras", "encoder_size": 160},
+    ],
+)
 def test_another_setting(settings: Settings, change: dict) -> None:
     assert is_new(replace(settings, **change))
 
@@ -53,12 +59,14 @@ def test_an_image_of_another_size(settings: Settings) -> None:
     assert is_new(settings)
 
 
-def test_other_weights_in_the_same_file(settings: Settings, tmp_path: Path) -> None:
-    weights = tmp_path / "my.weights.h5"
-    weights.write_text("old")
-    settings = replace(settings, weights=str(weights))
+@pytest.mark.parametrize("name", ["weights", "encoder"])
+def test_something_else_in_the_same_file(settings: Settings, tmp_path: Path, name: str) -> None:
+    file = tmp_path / "my.keras"
+    file.write_text("old")
+    settings = replace(settings, **{name: str(file)})
     os.utime(stamp(settings), (1, 1))
-    weights.write_text("new")
+    assert not is_new(settings)
+    file.write_text("new")
     assert is_new(settings)
 
 
@@ -84,7 +92,7 @@ def test_the_command_waits_for_a_run_to_end(settings: Settings) -> None:
 
 
 def test_a_plain_make_goes_on_with_the_settings_of_the_last_run(settings: Settings, monkeypatch) -> None:
-    for name in ("DATA", "SEED", "SPLIT", "EPOCHS", "WEIGHTS"):
+    for name in NAMES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ARTIFACTS", str(settings.artifacts))
     start(settings)

@@ -14,7 +14,7 @@ from subprocess import PIPE
 import pytest
 import tiny
 
-from retrieval.settings import PROJECT
+from retrieval.settings import NAMES, PROJECT
 
 pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="needs make")
 
@@ -278,6 +278,5 @@ def test_clean_keeps_the_readme(project: Path) -> None:
 def test_help_lists_every_target_and_setting(project: Path) -> None:
     text = make(project, "help").stdout
     targets = re.search(r"\.PHONY: (.*) FORCE", (project / "Makefile").read_text()).group(1)
-    settings = "DATA SEED SPLIT EPOCHS WEIGHTS ARTIFACTS IMAGE K LAB LOCKED PYTHON"
-    for word in f"{targets} {settings}".split():
+    for word in [*targets.split(), *NAMES, *["ARTIFACTS", "IMAGE", "K", "LAB", "LOCKED", "PYTHON"]]:
         assert f"  {word} " in text

@@ -112,6 +112,8 @@ def test_methods_that_are_others_under_another_name_are_named() -> None:
     for weight, alone in ((0.0, "Siamese MobileNetV2"), (1.0, "MobileNetV2")):
         (line,) = report.remarks({"fused_weighted": a_result() | {"weight": weight}})
         assert line.startswith(f"Fused weighted is {alone} alone")
+    other = a_result() | {"weight": 0, "parts": ["mobilenetv2", "custom"]}
+    assert report.remarks({"fused_weighted": other})[0].startswith("Fused weighted is custom encoder alone")
     assert report.remarks({"expanded": a_result() | {"k": 0}}) == [
         "two encoders, LDA, expanded is two encoders, LDA: validation chose no expansion"
     ]

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from fnmatch import filter as fitting
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,13 @@ from retrieval.data.dataset import find_images, fingerprint, need_categories, pr
 from retrieval.data.parts import PARTS, Part
 from retrieval.errors import RetrievalError
 from retrieval.files import json_sha256, remove, sha256, write_atomically
-from retrieval.settings import KEPT, Settings, kept, read_settings, weights_file
+from retrieval.settings import KEPT, Settings, encoder_file, kept, read_settings, weights_file
 
 # How to say that a hash among the settings is another one.
 OTHERS = {
     "images": "was made from other images than are there now",
     "weights": "was made with other weights than are named now",
+    "encoder": "was made with another ENCODER than is named now",
 }
 # What a record must say to be of use.
 RECORD = {"sha256", "shape", "step", "settings", "inputs"}
@@ -155,6 +157,14 @@ class Store:
             raise RetrievalError(f"artifacts/{name} {problem}")
         return manifest[name]
 
+    def forget(self, pattern: str) -> None:
+        """Deletes the artifacts whose names fit a pattern such as `custom*`, if there are any."""
+        if names := fitting(self.manifest(), pattern):
+            with locked(self.folder, "manifest"):
+                self._write({name: record for name, record in self.manifest().items() if name not in names})
+            for name in names:
+                remove(self.folder / name)
+
     def is_intact(self) -> bool:
         """Whether there are artifacts, and each still is the file that was written."""
         manifest = self.manifest()
@@ -235,14 +245,17 @@ class Store:
                     "inputs": inputs,
                 }
                 self._loaded.pop(name, None)
-            text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
-            write_atomically(self.folder / "manifest.json", lambda file: file.write_text(text, "utf-8"))
+            self._write(manifest)
+
+    def _write(self, manifest: Mapping[str, Any]) -> None:
+        text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
+        write_atomically(self.folder / "manifest.json", lambda file: file.write_text(text, "utf-8"))
 
 
 def open_store(settings: Settings) -> Store:
     """The artifacts of the folder that the settings name.
 
-    Images and a file of weights are known by their hashes, wherever they lie, and may be gone by now.
+    Images, and files of weights or an encoder, are known by their hashes, wherever they lie, and may be gone.
 
     Raises:
         RetrievalError: the data folder cannot be used, or a setting is given that is not the run's.
@@ -264,25 +277,27 @@ def start(settings: Settings) -> Store:
     """The artifacts of a run that begins here. Its settings are kept for later commands, in `settings.json`.
 
     Raises:
-        RetrievalError: the data folder or the weights cannot be used, or the folder cannot be written to.
+        RetrievalError: the data, the weights or the encoder cannot be used, or the folder not be written to.
     """
     prepare(settings.data)
     watched = _watched(settings)
     if "images" not in watched:
         find_images(settings.data)  # says what is missing
-    weights_file(settings.weights)  # stops if it is not there
+    weights_file(settings.weights), encoder_file(settings.encoder)  # stop if they are not there
     text = json.dumps(settings.changed(), indent=1)
     write_atomically(settings.artifacts / KEPT, lambda file: file.write_text(text, "utf-8"))
     return Store(settings.artifacts, watched)
 
 
 def _watched(settings: Settings) -> dict[str, Any]:
-    """What makes an artifact stale if it changes, by name; without images or weights that are not there."""
-    watched: dict[str, Any] = {name: getattr(settings, name) for name in ("seed", "split", "epochs")}
-    if settings.weights in ("", "imagenet"):
-        watched["weights"] = settings.weights
-    elif Path(settings.weights).is_file():
-        watched["weights"] = sha256(Path(settings.weights))
+    """What makes an artifact stale if it changes, by name; without images or files that are not there."""
+    plain = ("seed", "split", "epochs", "encoder_size", "encoder_range")
+    watched: dict[str, Any] = {name: getattr(settings, name) for name in plain}
+    for name, choice in (("weights", settings.weights), ("encoder", settings.encoder)):
+        if choice in ("", "imagenet"):
+            watched[name] = choice
+        elif Path(choice).is_file():
+            watched[name] = sha256(Path(choice))
     if settings.data.is_dir():
         watched["images"] = fingerprint(settings.data, find_images(settings.data))
     return watched

@@ -11,15 +11,15 @@ from retrieval.settings import Settings, announce, read_settings
 
 
 def stamp(settings: Settings) -> Path:
-    """Writes `settings.txt`: the settings, and which images and weights they stand for.
+    """Writes `settings.txt`: the settings, and which images, weights and encoder they stand for.
 
     An unchanged file keeps its time, and make sees nothing to do. If an artifact is missing or damaged,
     the notebooks have to run: the file is written, and each notebook reuses what is still valid.
     """
     prepare(settings.data)
     text = f"{settings}\nIMAGES     {fingerprint(settings.data, find_images(settings.data))}\n"
-    if Path(settings.weights).is_file():
-        text += f"SHA-256    {sha256(Path(settings.weights))}\n"
+    for file in map(Path, (settings.weights, settings.encoder)):
+        text += f"SHA-256    {sha256(file)}\n" if file.is_file() else ""
     path = settings.artifacts / "settings.txt"
     unchanged = path.is_file() and path.read_text("utf-8") == text
     if not (unchanged and Store(settings.artifacts, {}).is_intact()):

@@ -10,10 +10,11 @@ from retrieval.artifacts.store import Store
 from retrieval.data.parts import PARTS, Part
 from retrieval.features.extraction import extract, to_embedding
 from retrieval.search import open_set
+from retrieval.settings import RANGES
 
 
 def embed_parts(
-    store: Store, root: Path, features: str, *, model: str, sizes: Sequence[int]
+    store: Store, root: Path, features: str, *, model: str, sizes: Sequence[int], pixels: str = RANGES[0]
 ) -> dict[str, Part]:
     """The three parts with an encoder's unit embeddings, kept as `<features>_<part>.npy`; as `Store.parts`.
 
@@ -24,12 +25,15 @@ def embed_parts(
         root: folder of the data set.
         features: what the artifacts are called.
         model: the converted encoder, a `.tflite` artifact.
-        sizes: as `extraction.to_embedding`.
+        sizes, pixels: as `extraction.to_embedding`.
 
     Raises:
         RetrievalError: as `Store.make`, or an image cannot be read.
     """
-    describe = to_embedding(store.load(model), sizes=sizes)
+    describe = to_embedding(store.load(model), sizes=sizes, pixels=pixels)
+    settings = {"sizes": list(sizes), "resample": "bilinear"}
+    if pixels != RANGES[0]:
+        settings["pixels"] = pixels
 
     def by(unfinished: Path, part: str) -> np.ndarray:
         return extract(describe, root, store.files(part), unfinished=unfinished)
@@ -39,7 +43,7 @@ def embed_parts(
             f"{features}_{part}.npy",
             by=partial(by, part=part),
             needs=[model, f"{part}_index_file.json", "images.json"],
-            settings={"sizes": list(sizes), "resample": "bilinear"},
+            settings=settings,
         )
     keep_open_set(store, features)
     return store.parts(features)

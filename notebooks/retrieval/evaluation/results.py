@@ -33,6 +33,7 @@ METHODS = {
     "siamese_mobilenetv2": Method("Siamese MobileNetV2", "#009E73", original=True),
     "fused": Method("fused", "#CC79A7", original=True),
     "fused_weighted": Method("fused weighted", "#E69F00"),
+    "custom": Method("custom encoder", "#332288"),
     "imagenet_mobilenetv2": Method("MobileNetV2, two sizes", "#56B4E9"),
     "proxy_mobilenetv2": Method("trained with proxies", "#D55E00"),
     "proxy_lda": Method("proxies, LDA", "#8C510A"),
@@ -71,6 +72,8 @@ def keep(
     needs = [f"{name}_train.npy", f"{name}_test.npy"]
     kept = _figures(queries, categories, seed=store.settings["seed"]) | _context(store) | chosen
     kept |= {"worst_f1": worst[0], "worst_f1_interval": list(worst[1:])}
+    if name == "custom":
+        kept["weights"] = {"name": "those of ENCODER", "sha256": store.settings["encoder"]}
     store.save(f"results/{name}.json", kept, needs=needs)
     store.save(f"results/{name}_report.csv", categories.reset_index(), needs=needs)
     store.save(f"results/{name}_queries.csv", queries, needs=needs)
@@ -144,11 +147,12 @@ def caption(results: Mapping[str, Result]) -> str:
 
 def remarks(results: Mapping[str, Result]) -> list[str]:
     """Which methods are others under another name, because that is what validation chose."""
-    weight = results.get("fused_weighted", {}).get("weight")
+    fused = results.get("fused_weighted", {})
+    weight, parts = fused.get("weight"), fused.get("parts", ("mobilenetv2", "siamese_mobilenetv2"))
     k = results.get("expanded", {}).get("k")
     lines = []
     if weight in (0, 1):
-        alone = title("mobilenetv2" if weight else "siamese_mobilenetv2")
+        alone = title(parts[0 if weight else 1])
         lines.append(f"Fused weighted is {alone} alone, at unit length: validation chose no fusion")
     if k == 0:
         lines.append(f"{title('expanded')} is {title('fused_lda')}: validation chose no expansion")

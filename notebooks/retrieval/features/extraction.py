@@ -15,6 +15,7 @@ from retrieval.features.litert import load_encoder
 from retrieval.features.normalising import l2_normalise
 from retrieval.files import remove, write_atomically
 from retrieval.progress import bar
+from retrieval.settings import RANGES
 
 SIZE = 224  # pixels on a side, as MobileNetV2 was trained
 BATCH = 64  # images that are embedded at a time elsewhere
@@ -34,7 +35,11 @@ def to_features(model: bytes, *, size: int = SIZE) -> Describe:
 
 
 def to_embedding(
-    model: bytes, *, sizes: Sequence[int], resample: int = Image.Resampling.BILINEAR
+    model: bytes,
+    *,
+    sizes: Sequence[int],
+    resample: int = Image.Resampling.BILINEAR,
+    pixels: str = RANGES[0],
 ) -> Describe:
     """A function from an image (its file, or the file's content) to its unit embedding, float32 `[dim]`.
 
@@ -42,8 +47,9 @@ def to_embedding(
     encoder has never seen. `resample` is Pillow's number of another way. An encoder with global pooling sees
     other details at every size, so the unit embeddings at all sizes, in pixels on a side, are added (Gordo
     et al., "End-to-end Learning of Deep Visual Representations for Image Retrieval", IJCV 2017).
+    `pixels` is as in `load_encoder`.
     """
-    encoders = {size: load_encoder(model, size) for size in sizes}
+    encoders = {size: load_encoder(model, size, pixels=pixels) for size in sizes}
 
     def describe(source: Path | bytes) -> np.ndarray:
         at_sizes = [encode(load_image(source, size, resample=resample)) for size, encode in encoders.items()]

@@ -10,14 +10,16 @@ from collections.abc import Callable
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
+from retrieval.settings import RANGES
 from retrieval.silence import standard_error_closed
 
 
-def load_encoder(model: bytes, size: int) -> Callable[[np.ndarray], np.ndarray]:
+def load_encoder(model: bytes, size: int, *, pixels: str = RANGES[0]) -> Callable[[np.ndarray], np.ndarray]:
     """A function from one image, uint8 `[size, size, 3]`, to its features, float32 `[dim]`.
 
     Any number of threads may call it. Each gets an interpreter of its own at its first call. The model is one
-    of `conversion.convert`.
+    of `conversion.convert`, or any other from `[1, h, w, 3]` to `[1, dim]`. A float32 input is given
+    pixels in the range `pixels`. A quantised one gets them as they are.
     """
     own = threading.local()
     # The first interpreter of a process writes a line to the terminal.
@@ -27,11 +29,22 @@ def load_encoder(model: bytes, size: int) -> Callable[[np.ndarray], np.ndarray]:
     def encode(image: np.ndarray) -> np.ndarray:
         if not hasattr(own, "interpreter"):
             own.interpreter = _interpreter(model, size)
-        own.interpreter.set_tensor(own.interpreter.get_input_details()[0]["index"], image[np.newaxis])
+        given, made = own.interpreter.get_input_details()[0], own.interpreter.get_output_details()[0]
+        own.interpreter.set_tensor(given["index"], _scaled(image, given["dtype"], pixels)[np.newaxis])
         own.interpreter.invoke()
-        return own.interpreter.get_tensor(own.interpreter.get_output_details()[0]["index"])[0]
+        features = own.interpreter.get_tensor(made["index"])[0]
+        scale, zero = made["quantization"]  # (0.0, 0) if it is not quantised
+        return np.float32(scale) * (features.astype(np.float32) - zero) if scale else features
 
     return encode
+
+
+def _scaled(image: np.ndarray, dtype: type, pixels: str) -> np.ndarray:
+    """A uint8 image as a model takes it: float32 in the range `pixels`, int8 from -128, or as it is."""
+    if dtype == np.float32:
+        low, high = map(float, pixels.split(".."))
+        return image * np.float32((high - low) / 255) + np.float32(low)
+    return (image ^ 128).view(np.int8) if dtype == np.int8 else image
 
 
 def _interpreter(model: bytes, size: int) -> Interpreter:

@@ -15,6 +15,7 @@ from retrieval.features.normalising import l2_normalise
 from retrieval.search import open_set
 from retrieval.search.model import Model, from_arrays, text_of, to_arrays
 from retrieval.search.retriever import GALLERY, MODEL, Retriever, read_file
+from retrieval.settings import RANGES
 
 
 def keep(store: Store, root: Path, features: str, **made_of: Any) -> Retriever:
@@ -27,8 +28,8 @@ def keep(store: Store, root: Path, features: str, **made_of: Any) -> Retriever:
         store: has the features of all parts, and their open-set distances.
         root: folder of the data set.
         features: what they are called.
-        made_of: encoder, the `.tflite` artifact; sizes and resample, as `extraction.to_embedding`;
-            shrinkage, as `lda.fit`, if the model shall have LDA.
+        made_of: encoder, the `.tflite` artifact; sizes, resample and pixels, as
+            `extraction.to_embedding`; shrinkage, as `lda.fit`, if the model shall have LDA.
 
     Raises:
         RetrievalError: as `Store.make`.
@@ -66,10 +67,13 @@ def _keep_model(
     encoder: str,
     sizes: Sequence[int],
     resample: int = Image.Resampling.BILINEAR,
+    pixels: str = RANGES[0],
     shrinkage: float | None = None,
 ) -> Model:
+    described = {"sizes": [*sizes], "resample": int(resample), "pixels": pixels}
+
     def by(_: object) -> dict[str, np.ndarray]:
-        about = {"name": features, "sizes": [*sizes], "resample": int(resample)}
+        about = {"name": features, **described}
         about |= {name: store.load(f"{name}.json")["sha256"] for name in ("weights", "dataset")}
         usual, fitted, usual_lda = store.load(f"{features}_open_set.npy")[:, 0], None, np.empty(0, np.float32)
         if shrinkage is not None:
@@ -81,5 +85,5 @@ def _keep_model(
 
     needs = [encoder, f"{features}_open_set.npy", "weights.json", "dataset.json"]
     needs += [f"{features}_{part}.npy" for part in ("train", "val") if shrinkage is not None]
-    settings = {"sizes": [*sizes], "resample": int(resample), "shrinkage": shrinkage}
+    settings = {**described, "shrinkage": shrinkage}
     return from_arrays(store.make(f"models/{features}/{MODEL}", by=by, needs=needs, settings=settings))

@@ -22,8 +22,8 @@ class Model:
         usual: as `open_set.calibrate`, of the encoder's features.
         lda: as `lda.fit`, or None if the model has none.
         usual_lda: as `usual`, after LDA; empty without it.
-        about: name (of the features), sizes and resample (as `extraction.to_embedding`), and the SHA-256 of
-            the weights and of the data set.
+        about: name (of the features), sizes, resample and pixels (as `extraction.to_embedding`), and the
+            SHA-256 of the weights and of the data set.
     """
 
     encoder: bytes
@@ -35,7 +35,8 @@ class Model:
     @cached_property
     def encode(self) -> Describe:
         """As `extraction.to_embedding`: from an image to its unit features, float32 `[dim]`."""
-        return to_embedding(self.encoder, sizes=self.about["sizes"], resample=self.about["resample"])
+        options = {name: self.about[name] for name in ("sizes", "resample", "pixels")}
+        return to_embedding(self.encoder, **options)
 
     def limit(self, *, after_lda: bool) -> float:
         """As `open_set.limit`."""

@@ -18,7 +18,7 @@ from retrieval.views import grids
 
 # The models that notebooks keep, best first by precision@3 on the photographs of mammals; the first that is
 # there is the default.
-MODELS = ("siamese_mobilenetv2", "mobilenetv2")
+MODELS = ("siamese_mobilenetv2", "mobilenetv2", "custom")
 K = 10
 
 
@@ -36,7 +36,7 @@ def open_retriever(store: Store, root: Path, model: str = "") -> Retriever:
     if model and model not in MODELS:
         raise RetrievalError(f"MODEL={model} is unknown: use one of {', '.join(MODELS)}")
     there = (name for name in MODELS if f"models/{name}/{MODEL}" in store.manifest())
-    model = model or next(there, MODELS[-1])
+    model = model or next(there, "mobilenetv2")
     store.check(f"models/{model}/{MODEL}")
     return Retriever.load(store.folder / "models" / model, root=root)
 
