@@ -36,6 +36,7 @@ def settings(tmp_path: Path) -> Settings:
 def filled(settings: Settings) -> Store:
     store = start(settings)
     store.save("images.json", {})
+    store.save("dataset.json", {"sha256": "photos"})
     for first, part in enumerate(PARTS):
         store.save(f"{part}_index_file.json", {str(row): f"a/{4 * first + 2 * row}.png" for row in range(2)})
         store.save(f"{part}_index_category.json", {"0": "a", "1": "a"})
@@ -177,7 +178,12 @@ def test_features_are_kept_as_any_others_and_not_made_twice(settings, capsys) ->
     }
     capsys.readouterr()
     embed_custom(open_store(settings), settings)
-    reused = ["custom.tflite", *(f"custom_{part}.npy" for part in PARTS), "custom_open_set.npy"]
+    reused = [
+        "custom.tflite",
+        *(f"custom_{part}.npy" for part in PARTS),
+        "custom_open_set.npy",
+        "models/custom/model.npz",
+    ]
     lines = [f"reused {name}" for name in reused]
     lines.append("custom encoder: encoder.tflite, 48 x 48 pixels, features of 3 dimensions")
     assert capsys.readouterr().out.splitlines() == lines

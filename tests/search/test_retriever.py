@@ -231,8 +231,7 @@ def store(original: Path, tmp_path: Path, encoder: bytes) -> Store:
     parts = np.array(PARTS)[np.minimum(np.arange(len(files)) % 5, 2)]
     for name, content in index_maps(files, parts, np.arange(len(files))).items():
         store.save(name, content)
-    for name in ("weights", "dataset"):
-        store.save(f"{name}.json", {"sha256": name})
+    store.save("dataset.json", {"sha256": "photos"})
     store.save("small.tflite", encoder)
     describe = extraction.to_embedding(encoder, sizes=SIZES)
     for part in PARTS:

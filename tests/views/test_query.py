@@ -43,8 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     parts = np.array(PARTS)[np.minimum(np.arange(len(files)) % 5, 2)]
     for name, content in index_maps(files, parts, np.arange(len(files))).items():
         store.save(name, content)
-    for name in ("weights", "dataset"):
-        store.save(f"{name}.json", {"sha256": name})
+    store.save("dataset.json", {"sha256": "photos"})
     for seed, (name, resample) in enumerate(RESAMPLE.items()):
         store.save(f"{name}.tflite", conversion.convert(siamese.siamese_cnn(seed=seed)))
         options = {"sizes": SIZES, "resample": resample}

@@ -74,7 +74,7 @@ def _keep_model(
 
     def by(_: object) -> dict[str, np.ndarray]:
         about = {"name": features, **described}
-        about |= {name: store.load(f"{name}.json")["sha256"] for name in ("weights", "dataset")}
+        about |= {"encoder": store.check(encoder)["sha256"], "data": store.load("dataset.json")["sha256"]}
         usual, fitted, usual_lda = store.load(f"{features}_open_set.npy")[:, 0], None, np.empty(0, np.float32)
         if shrinkage is not None:
             train, val = (store.part(features, part) for part in ("train", "val"))
@@ -83,7 +83,7 @@ def _keep_model(
             usual_lda = open_set.calibrate(*rows)
         return to_arrays(Model(store.load(encoder), usual, fitted, usual_lda, about))
 
-    needs = [encoder, f"{features}_open_set.npy", "weights.json", "dataset.json"]
+    needs = [encoder, f"{features}_open_set.npy", "dataset.json"]
     needs += [f"{features}_{part}.npy" for part in ("train", "val") if shrinkage is not None]
     settings = {**described, "shrinkage": shrinkage}
     return from_arrays(store.make(f"models/{features}/{MODEL}", by=by, needs=needs, settings=settings))

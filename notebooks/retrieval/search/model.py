@@ -23,7 +23,7 @@ class Model:
         lda: as `lda.fit`, or None if the model has none.
         usual_lda: as `usual`, after LDA; empty without it.
         about: name (of the features), sizes, resample and pixels (as `extraction.to_embedding`), and the
-            SHA-256 of the weights and of the data set.
+            SHA-256 of the encoder and of the data set.
     """
 
     encoder: bytes
