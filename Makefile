@@ -3,7 +3,7 @@
 # Settings, given on the command line or in the environment, reach the notebooks through the environment,
 # letter by letter: a $ in a file's name is no variable of make's. ARTIFACTS keeps those of its last run, and
 # gives what is not given.
-SETTINGS := DATA SEED SPLIT EPOCHS WEIGHTS ENCODER ENCODER_SIZE ENCODER_RANGE ARTIFACTS IMAGE IMAGES K MODEL
+SETTINGS := DATA SEED SPLIT EPOCHS WEIGHTS ENCODER ENCODER_SIZE ENCODER_RANGE ARTIFACTS IMAGE IMAGES K MODEL LDA
 $(foreach name,$(SETTINGS),$(eval override $(name) := $$(value $(name))))
 override ARTIFACTS := $(patsubst ~/%,$(HOME)/%,$(or $(ARTIFACTS),artifacts))
 export $(SETTINGS)
@@ -134,6 +134,7 @@ help:  ## this list
 #:   IMAGES     the folder, or the picture, that add and remove are about
 #:   K          how many images query finds [10]
 #:   MODEL      the model whose gallery query, add and remove use [the best that is there]
+#:   LDA        on or off, for query with a model that has it [on while nothing was added to the gallery]
 #:   LAB        options of Jupyter, for make lab in a container: --ip=0.0.0.0 --no-browser
 #:   LOCKED     1 for exactly the versions of requirements.lock, which the tests ran with
 #:   PYTHON     the Python to make .venv with [that of an active environment, else the newest of 3.10 to 3.13]

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 import tiny
@@ -13,8 +14,12 @@ from contract import check_executed, check_features, check_manifest, check_resul
 
 from retrieval.artifacts.store import open_store
 from retrieval.data.dataset import category_of
+from retrieval.data.parts import PARTS
 from retrieval.encoders import training
 from retrieval.evaluation import scoring
+from retrieval.features import lda
+from retrieval.search.neighbours import nearest
+from retrieval.search.retriever import Retriever
 from retrieval.settings import read_settings
 from retrieval.studies import unseen_categories
 
@@ -23,6 +28,7 @@ pytestmark = pytest.mark.slow
 FEWER = len(tiny.COLOURS) - 1  # dimensions that LDA leaves
 DIMENSIONS = {
     **{"proxy_mobilenetv2": 1280, "imagenet_mobilenetv2": 1280},
+    "interpolated_mobilenetv2": 1280,
     **dict.fromkeys(("proxy_lda", "fused_lda", "expanded"), FEWER),
 }
 
@@ -53,6 +59,19 @@ def test_the_manifest_covers_and_fits_what_is_there(more: Path) -> None:
     leaving = [step for step in tiny.MORE if step not in ("more/b_tree_or_exact", "more/f_open_set")]
     # Fine-tuning needs more images than these for its short trainings.
     check_manifest(more, tiny.STEPS + [step for step in leaving if step != "more/c_fine_tuning"])
+
+
+def test_the_kept_model_answers_as_the_notebook_does(more: Path) -> None:
+    retriever = Retriever.load(more / "models" / "interpolated_mobilenetv2")
+    rows = [np.load(more / f"interpolated_mobilenetv2_{part}.npy") for part in PARTS]
+    np.testing.assert_array_equal(retriever.features, np.concatenate(rows))
+    spaces = {False: retriever.features, True: lda.transform(retriever.features, retriever.model.lda)}
+    for row in (0, 17, 39):
+        for after_lda, space in spaces.items():
+            answer = retriever.search(retriever.root / retriever.files[row], 5, after_lda=after_lda)
+            distances = nearest(space, space[[row]], 5, method="exact")[0][0]
+            # Of four categories, LDA leaves three dimensions, in which many images nearly coincide.
+            np.testing.assert_allclose(answer.distances, distances, atol=1e-4)
 
 
 def test_label_errors_have_the_columns_of_the_audit(more: Path) -> None:
@@ -89,7 +108,7 @@ def test_categories_can_be_held_out_of_training(folder: Path, tmp_path: Path, mo
     categories = store.categories("train")
     held_out = set(unseen_categories.hold_out(categories, draw=0))
     assert set(trained) == set(categories) - held_out and set(searched) == held_out
-    assert table.encoder.unique().tolist() == ["plain", "fine-tuned", "interpolated"]
+    assert table.encoder.unique().tolist() == ["plain", "fine-tuned", "interpolated 0.5", "interpolated 0.7"]
     for _, queries in table.groupby("encoder"):
         assert {category_of(file) for file in queries.file} == held_out
         assert len(queries) == 2 * tiny.IMAGES // 5

@@ -160,6 +160,11 @@ def test_the_command_prints_a_table_and_writes_a_picture(folder: Path, tmp_path:
         ({"IMAGE": "/"}, "/ is no file: name a picture"),
         ({"IMAGE": "/" + 300 * "x"}, "x is no file: name a picture"),
         ({"IMAGE": __file__}, "test_query.py cannot be read (not an image)"),
+        ({"IMAGE": __file__, "LDA": "yes"}, "LDA=yes is unknown: use on or off"),
+        (
+            {"IMAGE": str(PROJECT / "docs/query_grid.png"), "LDA": "on"},
+            "siamese_mobilenetv2 has no LDA: leave LDA out",
+        ),
         ({"IMAGE": __file__, "K": "none"}, "K=none is not a whole number from 1"),
         ({"IMAGE": __file__, "ARTIFACTS": "/nowhere"}, "is missing: run notebook 02_mobilenetv2_features"),
         (

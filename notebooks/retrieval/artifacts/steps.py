@@ -8,6 +8,7 @@ STEPS = {
     "more/c_fine_tuning": ("short_training_*",),
     "more/d_stronger_encoder": (
         *("proxy_*", "imagenet_*", "fused_lda_*", "expanded_*", "results/proxy_*", "results/imagenet_*"),
+        *("interpolated_*", "models/interpolated_*", "results/interpolated_*"),
         *("results/fused_lda*", "results/expanded*", "results/ablation.csv"),
     ),
     "more/e_feedback": ("results/feedback_beyond.json",),

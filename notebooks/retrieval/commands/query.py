@@ -7,6 +7,8 @@ from retrieval.settings import announce, read_settings, whole_number
 from retrieval.views import style
 from retrieval.views.query import K, show
 
+LDA = {"": None, "on": True, "off": False}
+
 
 def main() -> None:
     image = os.environ.get("IMAGE")
@@ -15,7 +17,10 @@ def main() -> None:
     settings = read_settings()
     announce(settings)
     k = whole_number("K", os.environ, default=K, least=1)
-    figure = show(image, k=k, model=os.environ.get("MODEL", ""))
+    lda = os.environ.get("LDA", "")
+    if lda not in LDA:
+        raise RetrievalError(f"LDA={lda} is unknown: use on or off")
+    figure = show(image, k=k, model=os.environ.get("MODEL", ""), after_lda=LDA[lda])
     path = settings.artifacts / "figures" / "query.png"
     style.save(figure, path)
     print(shown(path))

@@ -36,6 +36,7 @@ METHODS = {
     "custom": Method("custom encoder", "#332288"),
     "imagenet_mobilenetv2": Method("MobileNetV2, two sizes", "#56B4E9"),
     "proxy_mobilenetv2": Method("trained with proxies", "#D55E00"),
+    "interpolated_mobilenetv2": Method("weights interpolated", "#AA4499"),
     "proxy_lda": Method("proxies, LDA", "#8C510A"),
     "fused_lda": Method("two encoders, LDA", "#35978F"),
     "expanded": Method("two encoders, LDA, expanded", "#444444"),

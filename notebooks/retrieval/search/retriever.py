@@ -34,12 +34,14 @@ class Answer:
 
     Attributes:
         model: the name of the features that were searched.
+        after_lda: whether the distances were measured after LDA.
         files: as `Retriever.files`, `[k]`, nearest first.
         distances: at unit length, float64 `[k]`, in [0, 2].
         limit: as `open_set.limit`: beyond this distance the nearest image is not similar.
     """
 
     model: str
+    after_lda: bool
     files: list[str]
     distances: np.ndarray
     limit: float
@@ -149,12 +151,11 @@ class Retriever:
         query, rows, name = self.model.encode(source)[np.newaxis], self.features, self.model.about["name"]
         if after_lda:
             if not self.model.lda:
-                raise RetrievalError(f"the model {name} has no LDA")
+                raise RetrievalError(f"the model {name} has no LDA: leave LDA out")
             query, rows = (lda.transform(each, self.model.lda) for each in (query, rows))
-            name += " after LDA"
         distances, positions = nearest(rows, query, k, method="exact")
         limit = self.model.limit(after_lda=after_lda)
-        return Answer(name, [self.files[row] for row in positions[0]], distances[0], limit)
+        return Answer(name, after_lda, [self.files[row] for row in positions[0]], distances[0], limit)
 
     def add(self, images: Iterable[Path | str]) -> Addition:
         """Adds images, whose rows come last, in the order given. Copies of what is there are left out.

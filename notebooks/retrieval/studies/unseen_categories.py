@@ -40,6 +40,7 @@ RECIPE = training.Recipe(
     epochs=4,
     patience=4,
 )
+SHARES = (0.5, 0.7)  # of the fine-tuned weights
 LOSS = {"scale": 16.0, "smoothing": 0.1}
 
 
@@ -63,7 +64,7 @@ def measure(store: Store, settings: Settings, draw: int) -> pd.DataFrame:
     """The `scoring.query_table` of every encoder on held-out categories, by the column `encoder`.
 
     The encoders are "plain" MobileNetV2, "fine-tuned" with proxies, and "interpolated" between the weights of
-    these two. Trains one, unless the table is still valid.
+    these two, with each of SHARES. Trains one, unless the table is still valid.
     """
     return store.make(
         f"unseen_{draw}.csv",
@@ -73,7 +74,8 @@ def measure(store: Store, settings: Settings, draw: int) -> pd.DataFrame:
             *("test_index_group.json", "images.json", "weights.json"),
             *(f"mobilenetv2_{part}.npy" for part in PARTS),
         ],
-        settings={"seed": settings.seed, "epochs": settings.epochs, "recipe": asdict(RECIPE), "loss": LOSS},
+        settings={"seed": settings.seed, "epochs": settings.epochs, "recipe": asdict(RECIPE), "loss": LOSS}
+        | {"shares": [*SHARES]},
     )
 
 
@@ -81,7 +83,7 @@ def summary(store: Store, *, seed: int) -> pd.DataFrame:
     """The `intervals.ablation` of every draw that `measure` has made; empty if there is none.
 
     Returns:
-        A row for each draw and encoder; "fine-tuned" and "interpolated" are compared with "plain".
+        A row for each draw and encoder; all others are compared with "plain".
 
     Raises:
         RetrievalError: a table is damaged or stale.
@@ -104,7 +106,8 @@ def _train_and_measure(store: Store, settings: Settings, draw: int, folder: Path
     weights = find_weights(settings.weights, expected=store.load("weights.json")["sha256"])
     plain = mobilenetv2(weights)
     tuned = _train(settings, mobilenetv2(weights), seen, folder / "training")
-    encoders = {"plain": plain, "fine-tuned": tuned, "interpolated": interpolate_weights(plain, tuned)}
+    between = {f"interpolated {share}": interpolate_weights(plain, tuned, share=share) for share in SHARES}
+    encoders = {"plain": plain, "fine-tuned": tuned, **between}
     tables = {}
     for name, encoder in encoders.items():
         describe = to_embedding(conversion.convert(encoder), sizes=[SIZE])

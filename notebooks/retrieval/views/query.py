@@ -18,7 +18,7 @@ from retrieval.views import grids
 
 # The models that notebooks keep, best first by precision@3 on the photographs of mammals; the first that is
 # there is the default.
-MODELS = ("siamese_mobilenetv2", "mobilenetv2", "custom")
+MODELS = ("interpolated_mobilenetv2", "siamese_mobilenetv2", "mobilenetv2", "custom")
 K = 10
 
 
@@ -41,10 +41,11 @@ def open_retriever(store: Store, root: Path, model: str = "") -> Retriever:
     return Retriever.load(store.folder / "models" / model, root=root)
 
 
-def show(image: Path | str, *, k: int = K, model: str = "") -> Figure:
-    """Prints the k images nearest to a picture, and draws them; `model` as in `open_retriever`.
+def show(image: Path | str, *, k: int = K, model: str = "", after_lda: bool | None = None) -> Figure:
+    """Prints the k images nearest to a picture, and draws them.
 
-    A relative path starts from the project's folder.
+    `model` is as in `open_retriever`, `after_lda` as in `Retriever.search`. A relative path starts from the
+    project's folder.
 
     Raises:
         RetrievalError: the picture or the data folder is not there, the picture cannot be read, or the model
@@ -59,8 +60,12 @@ def show(image: Path | str, *, k: int = K, model: str = "") -> Figure:
         raise RetrievalError(
             f"{settings.data} is not a folder: say where it is now, as in make query DATA=folder"
         )
-    answer = retriever.search(path, k)
+    answer = retriever.search(path, k, after_lda=after_lda)
     print(answer)
+    if answer.after_lda and after_lda is None:
+        print(
+            "Distances are after LDA: the gallery has only categories that it was fitted to (else LDA=off)."
+        )
     if len(answer.files) < k:
         print(f"There are only {len(answer.files)} images, not {k}.")
     return grids.query_grid(settings.data, [str(path)], [answer.files], answer.distances[np.newaxis])
