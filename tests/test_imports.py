@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -10,7 +12,8 @@ from pathlib import Path
 import pytest
 import tiny
 
-PACKAGE = Path(__file__).resolve().parents[1] / "notebooks"
+PROJECT = Path(__file__).resolve().parents[1]
+PACKAGE = PROJECT / "notebooks"
 LIGHT = (
     *("artifacts.store", "data.dataset", "features.extraction", "search.retriever", "search.keeping"),
     *("views.plots", "views.query", "views.page"),
@@ -59,6 +62,43 @@ def test_a_notebook_without_networks_starts_without_them(step: str):
     imports = "".join(next(cell["source"] for cell in cells if cell["cell_type"] == "code"))
     loaded = set(python(f"{imports}\nimport sys; print(*sys.modules)").split())
     assert "retrieval.search" in loaded and not loaded & {"tensorflow", "keras", "torch"}
+
+
+def test_what_the_package_needs_is_what_the_notebooks_need():
+    wanted = re.search(r"\ndependencies = \[(.*?)\]", (PROJECT / "pyproject.toml").read_text(), re.DOTALL)[1]
+    assert set(re.findall(r'"(.*?)"', wanted)) < set((PROJECT / "requirements.txt").read_text().splitlines())
+
+
+@pytest.mark.slow
+def test_the_package_can_be_installed_without_the_notebooks(tmp_path: Path):
+    """Built from a copy: building leaves files behind."""
+    shutil.copytree(PACKAGE, tmp_path / "clone" / "notebooks")
+    shutil.copy(PROJECT / "requirements.txt", tmp_path / "clone")
+    shutil.copy(PROJECT / "pyproject.toml", tmp_path / "clone")
+    install = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--target",
+        tmp_path / "site",
+        tmp_path / "clone",
+    ]
+    subprocess.run([sys.executable, *install], check=True, capture_output=True)
+    code = "import retrieval, sys; print(retrieval.Retriever.load.__module__, *sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    module, *loaded = done.stdout.split()
+    assert module == "retrieval.search.retriever"
+    assert not set(loaded) & {"tensorflow", "keras", "pandas", "sklearn", "matplotlib", "IPython"}
 
 
 def test_the_package_imports_in_no_time():

@@ -5,6 +5,7 @@ Distances are between features of unit length: with plain MobileNetV2 this finds
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ from retrieval.search.retriever import MODEL, Retriever
 from retrieval.settings import path_of, read_settings
 from retrieval.views import grids
 
-# The models that notebooks keep, best first by precision@3 on the photographs of mammals; the first that is
-# there is the default.
+# The models that notebooks keep, best first on the photographs of mammals; the first that can be used is the
+# default.
 MODELS = ("interpolated_mobilenetv2", "siamese_mobilenetv2", "mobilenetv2", "custom")
 K = 10
 
@@ -28,15 +29,14 @@ def open_retriever(store: Store, root: Path, model: str = "") -> Retriever:
     Args:
         store: of the artifacts.
         root: folder of the data set.
-        model: one of MODELS; "" for the first of them that is there.
+        model: one of MODELS; "" for the first of them that can be used.
 
     Raises:
         RetrievalError: the model is unknown, missing or stale, or its gallery cannot be used.
     """
     if model and model not in MODELS:
         raise RetrievalError(f"MODEL={model} is unknown: use one of {', '.join(MODELS)}")
-    there = (name for name in MODELS if f"models/{name}/{MODEL}" in store.manifest())
-    model = model or next(there, "mobilenetv2")
+    model = model or next((name for name in MODELS if _can_be_used(store, name)), "mobilenetv2")
     store.check(f"models/{model}/{MODEL}")
     return Retriever.load(store.folder / "models" / model, root=root)
 
@@ -69,3 +69,9 @@ def show(image: Path | str, *, k: int = K, model: str = "", after_lda: bool | No
     if len(answer.files) < k:
         print(f"There are only {len(answer.files)} images, not {k}.")
     return grids.query_grid(settings.data, [str(path)], [answer.files], answer.distances[np.newaxis])
+
+
+def _can_be_used(store: Store, model: str) -> bool:
+    with suppress(RetrievalError):
+        return bool(store.check(f"models/{model}/{MODEL}"))
+    return False
