@@ -60,12 +60,17 @@ $(MORE:%=$(EXECUTED)/%.ipynb): $(LAST)
 $(EXECUTED)/%.ipynb: notebooks/%.ipynb $(PACKAGE) $(STAMP) | $(INSTALLED)
 	@$(VENV) -m retrieval.commands.run $<
 
-# Looked at every time, written only when the settings or the data have changed. The + is for make -n and
-# make -q: they have to look, too, unless nothing has run yet.
+# Looked at every time, written only when the settings or the data have changed. make -n and make -q only look.
+ifeq ($(findstring n,$(FLAGS))$(findstring q,$(FLAGS)),)
 $(STAMP): FORCE | $(INSTALLED)
-	+@$(if $(findstring n,$(FLAGS))$(findstring q,$(FLAGS)), \
-	  test -x $(VENV) -a -e "$$ARTIFACTS/settings.txt" || exit 0;) \
-	  $(VENV) -m retrieval.commands.changes
+	@$(VENV) -m retrieval.commands.changes
+else
+# Before version 4.4, make exports nothing to $(shell).
+EXPORTED = $(foreach name,$(SETTINGS) PYTHONPATH HOME,$(name)='$(subst ','\'',$($(name)))')
+LOOK = test -x $(VENV) -a -e '$(STAMP)' && $(EXPORTED) $(VENV) -m retrieval.commands.changes look || echo changed
+$(STAMP): $(if $(shell $(LOOK)),FORCE)
+	@: 'the settings or the data have changed'
+endif
 
 test: $(INSTALLED)-dev  ## check style and run the fast tests: all of the six notebooks on a tiny data set
 	$(VENV) -m ruff check

@@ -37,7 +37,8 @@ def check_executed(artifacts: Path, step: str) -> None:
     assert any("photos" in output.get("text", "") for output in outputs)
     assert not any(tiny.CONTROL in output.get("text", "") for output in outputs)
     page = (artifacts / "notebooks" / f"{step}.html").read_text("utf-8")
-    assert "</html>" in page and tiny.HOSTILE not in page
+    assert "</html>" in page and tiny.HOSTILE not in page and "&lt;details" not in page
+    assert len(page) < 8_000_000
     shown = [
         output.get("data", {}).get(kind, "") for output in outputs for kind in ("text/html", "text/markdown")
     ]

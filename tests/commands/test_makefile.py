@@ -23,8 +23,9 @@ STEPS, MORE = tiny.STEPS, tiny.MORE
 STAND_IN = r"""#!/bin/sh
 echo "$2 $3" >> log
 case "${2#retrieval.commands.}" in
-  changes) mkdir -p "$ARTIFACTS"; echo "$SEED $DATA" | cmp -s - "$ARTIFACTS/settings.txt" ||
-    echo "$SEED $DATA" > "$ARTIFACTS/settings.txt" ;;
+  changes) test "$3" = look || mkdir -p "$ARTIFACTS"
+    echo "$SEED $DATA" | cmp -s - "$ARTIFACTS/settings.txt" ||
+      case "$3" in look) echo changed ;; *) echo "$SEED $DATA" > "$ARTIFACTS/settings.txt" ;; esac ;;
   run) test "$3" != "$FAIL" && mkdir -p "$ARTIFACTS/notebooks/more" &&
     touch "$ARTIFACTS/$3" ;;
   pip) test -z "$FAIL" && sleep "${INSTALLING:-0}" && echo "$2 ended" >> log ;;
@@ -93,8 +94,11 @@ def test_a_dry_run_tells_what_a_run_would_do(project: Path) -> None:
     age(project)
     assert make(project, "-q").returncode == 0
     assert "commands.run" not in make(project, "-n").stdout
-    assert make(project, "-q", "SEED=1").returncode == 1
-    assert "commands.run" in make(project, "-n", "SEED=1").stdout
+    for change in ("SEED=1", "DATA=it's $5, #1"):
+        assert make(project, "-q", change).returncode == 1
+        assert "commands.run" in make(project, "-n", change).stdout
+    # Nothing was written, so there still is nothing to do.
+    assert make(project, "-q").returncode == 0
     assert "retrieval.commands.run" not in (project / "log").read_text()
     (project / ".venv/bin/python").unlink()
     assert make(project, "-n").stderr == ""

@@ -202,3 +202,29 @@ def test_fit_in_stages_counts_epochs_through_and_saves_what_is_kept(store):
     assert history.kept.sum() == 2 and len(encoder.layers) == 3
     settings = store.manifest()["siamese_cnn.keras"]["settings"]
     assert settings["recipes"] == [asdict(stage) for stage in stages]
+
+
+@pytest.mark.parametrize(
+    "categories, precision, by_chance",
+    [
+        ("aaaabbbb", 1.0, 3 / 7),
+        ("aabb", 1.0, 1 / 3),  # each has one other image to find
+        ("aab", 1.0, 1 / 3),  # b is no query
+        ("abc", np.nan, 0.0),
+    ],
+)
+def test_precision_counts_no_more_images_than_there_are_to_find(
+    monkeypatch, categories: str, precision: float, by_chance: float
+):
+    colours = np.array([ord(each) for each in categories], np.float32)[:, np.newaxis]
+    monkeypatch.setattr(training, "embed", lambda encoder, images: images)
+    found = training.validation_precision(None, colours, np.array(list(categories)))
+    np.testing.assert_equal(found, precision)
+    assert training.chance(np.array(list(categories))) == pytest.approx(by_chance)
+
+
+def test_without_a_precision_to_choose_by_the_last_epoch_is_kept():
+    history = [{"epoch": epoch, "val_precision": np.nan, "seconds": 60.0} for epoch in (1, 2, 3)]
+    assert checkpoints.best_epoch(history) == 3
+    table = pd.DataFrame(history).assign(kept=[False, False, True])
+    assert training.describe(table, chance=0.0).endswith("so the last one is kept")

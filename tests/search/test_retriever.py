@@ -98,7 +98,8 @@ def test_only_new_images_are_encoded_and_everything_is_accounted_for(
     added = [str(folder / "new" / name) for name in ("a.png", "b.png")]
     assert (addition.added, addition.known) == (added, [before[0]])
     assert addition.copies == {str(folder / "new" / "copy.png"): before[7]}
-    assert addition.unreadable == [str(folder / "new" / "text.png")]
+    text = str(folder / "new" / "text.png")
+    assert addition.unreadable == {text: f"{text} cannot be read (not an image): replace it or delete it"}
     assert str(addition).splitlines()[:2] == ["added: 2 images", "already there: 1 images"]
     for now in (grown, Retriever.load(folder / "model")):
         assert now.files == [*before, *added] and now.added == added
@@ -118,7 +119,7 @@ def test_distances_are_after_lda_while_the_gallery_has_only_what_it_was_fitted_t
 
 def test_adding_removing_and_adding_again_gives_the_same_file(folder: Path) -> None:
     grown, start = Retriever.load(folder / "model"), gallery(folder)
-    grown.add(images_in(folder / "new"))
+    grown.add(str(folder / "new"))
     once = gallery(folder)
     assert grown.remove(grown.inside(folder / "new")) == [str(folder / "new" / n) for n in ("a.png", "b.png")]
     assert gallery(folder) == start
@@ -164,6 +165,8 @@ def test_a_gallery_keeps_one_image(folder: Path, original: Path) -> None:
     shrunk = Retriever.load(folder / "model")
     gone = shrunk.remove([original / "photos" / file for file in shrunk.files[1:]])
     assert len(gone) == len(shrunk.removed) == tiny.IMAGES * len(tiny.COLOURS) - 1
+    assert shrunk.add(original / "photos").added == gone and not shrunk.removed
+    shrunk.remove(gone)
     with pytest.raises(RetrievalError, match="cannot be left without an image"):
         shrunk.remove(shrunk.inside(original / "photos"))
     assert len(Retriever.load(folder / "model").files) == 1
@@ -259,6 +262,10 @@ def test_notebooks_keep_all_parts_and_another_model_takes_over_what_was_added(
     assert (other.files, other.removed) == (kept.files, kept.removed) and other.model.lda is not None
     np.testing.assert_allclose(other.features, kept.features, atol=1e-6)
     assert Retriever.load(store.folder / "models" / "small").files == kept.files
+    shutil.copytree(original / "photos", folder / "others")
+    another = keeping.keep(store, folder / "others", "small", encoder="small.tflite", sizes=SIZES)
+    assert another.added == kept.added and not another.removed  # of another data set, by other files
+    assert len(repr(another)) < 1000
     assert verify(store.folder)["models/small/gallery.npz"] == ""
     spoil(store.folder / "models", "small/gallery.npz")
     assert "is damaged" in verify(store.folder)["models/small/gallery.npz"]

@@ -108,7 +108,7 @@ class Store:
         try:
             value = read(self.folder / name)
         except ValueError as fault:
-            raise RetrievalError(f"artifacts/{name} {remedy(name, str(fault))}") from None
+            raise RetrievalError(f"{self.folder.name}/{name} {remedy(name, str(fault))}") from None
         self._loaded[name] = digest
         return value
 
@@ -122,7 +122,7 @@ class Store:
         array, images = self.load(name), len(self.files(part))
         if len(array) != images:
             fault = f"has {len(array)} rows for {images} images"
-            raise RetrievalError(f"artifacts/{name} {remedy(name, fault)}")
+            raise RetrievalError(f"{self.folder.name}/{name} {remedy(name, fault)}")
         return array
 
     def part(self, features: str, part: str) -> Part:
@@ -154,7 +154,7 @@ class Store:
         """
         manifest = self.manifest()
         if problem := self._damage(name, manifest) or self._stale(name, manifest):
-            raise RetrievalError(f"artifacts/{name} {problem}")
+            raise RetrievalError(f"{self.folder.name}/{name} {problem}")
         return manifest[name]
 
     def forget(self, pattern: str) -> None:
@@ -215,7 +215,8 @@ class Store:
         for need, digest in inputs.items():
             if self._loaded.get(need, digest) != digest:
                 raise RetrievalError(
-                    f"artifacts/{need} was made anew after it was loaded here: run this notebook from the top"
+                    f"{self.folder.name}/{need} was made anew after it was loaded here: "
+                    "run this notebook from the top"
                 )
         return inputs
 

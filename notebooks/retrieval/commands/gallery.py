@@ -4,7 +4,6 @@ import os
 import sys
 
 from retrieval.artifacts.store import open_store
-from retrieval.data.listing import images_in
 from retrieval.errors import RetrievalError, run
 from retrieval.settings import announce, path_of, read_settings
 from retrieval.views.query import open_retriever
@@ -19,7 +18,7 @@ def main() -> None:
     announce(settings)
     retriever = open_retriever(open_store(settings), settings.data, os.environ.get("MODEL", ""))
     if command == "add":
-        print(retriever.add(images_in(path)))
+        print(retriever.add(path))
     elif inside := retriever.inside(path):
         print(f"removed: {len(retriever.remove(inside))} images")
     else:

@@ -26,6 +26,7 @@ from retrieval.settings import read_settings
 TAGS = {
     *bleach.ALLOWED_TAGS,
     *("h1", "h2", "h3", "h4", "h5", "h6", "p", "br", "hr", "div", "span", "pre", "del", "sub", "sup"),
+    *("details", "summary"),
     *("table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td", "dl", "dt", "dd"),
 }
 ATTRIBUTES = {"*": ["border", "class", "colspan", "href", "id", "rowspan", "style", "title"]}

@@ -24,5 +24,11 @@ def show(store: Store) -> tuple[dict[str, evaluated.Result], list[str]]:
     return results, problems
 
 
+def main() -> None:
+    settings = read_settings()
+    show(open_store(settings))
+    print(f"\nTo look at: {settings.artifacts / 'notebooks'}/*.html, or `make report`")
+
+
 if __name__ == "__main__":
-    run(lambda: show(open_store(read_settings())))
+    run(main)

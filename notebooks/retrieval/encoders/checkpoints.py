@@ -58,5 +58,9 @@ def weights_file(folder: Path, epoch: int) -> Path:
 
 
 def best_epoch(history: History) -> int:
-    """The epoch with the highest validation precision, counted from 1, the first of equals; 0 before any."""
-    return 1 + int(np.argmax([row["val_precision"] for row in history])) if history else 0
+    """The epoch with the highest validation precision, counted from 1, the first of equals; 0 before any.
+
+    The last one if there is no precision (NaN) to choose by.
+    """
+    precision = [row["val_precision"] for row in history]
+    return 1 + int(np.argmax(precision)) if history and not np.isnan(precision).any() else len(history)

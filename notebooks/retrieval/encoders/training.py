@@ -16,7 +16,6 @@ from retrieval.encoders.checkpoints import History, best_epoch, resume, save_epo
 from retrieval.encoders.mobilenetv2 import preprocess
 from retrieval.encoders.siamese import embed, for_training
 from retrieval.encoders.tensorflow_quiet import keras, tf
-from retrieval.evaluation.metrics import precision_at
 from retrieval.progress import bar
 from retrieval.search.neighbours import nearest
 
@@ -205,24 +204,42 @@ def training_step(encoder: keras.Model, loss: Loss, crop: int) -> Callable[..., 
 
 
 def describe(history: pd.DataFrame, *, chance: float) -> str:
-    """One line about a training of one stage or more, from its history and the precision@3 of chance."""
+    """One line about a training of one stage or more, from its history and what `chance` gave."""
     best = history[history.kept].iloc[-1]
+    line = f"{len(history)} epochs in {history.seconds.sum() / 60:.0f} min; "
+    if np.isnan(best.val_precision):
+        return f"{line}no category has two validation images to choose an epoch by, so the last one is kept"
     little = ": it has learned next to nothing" if best.val_precision < NEXT_TO_NOTHING * chance else ""
     return (
-        f"{len(history)} epochs in {history.seconds.sum() / 60:.0f} min; best validation precision@3 "
-        f"{best.val_precision:.3f} after epoch {best.epoch:.0f}, by chance {chance:.3f}{little}"
+        f"{line}best validation precision@3 {best.val_precision:.3f} after epoch {best.epoch:.0f}, "
+        f"by chance {chance:.3f}{little}"
     )
+
+
+def chance(categories: np.ndarray) -> float:
+    """The precision of images drawn blindly from all others, in [0, 1], for queries of all categories `[n]`.
+
+    >>> chance(np.array(list("aab")))
+    0.3333333333333333
+    """
+    counts = np.unique(categories, return_counts=True)[1]
+    return float((counts * (counts - 1)).sum() / max(1, len(categories) * (len(categories) - 1)))
 
 
 def validation_precision(encoder: keras.Model, images: np.ndarray, categories: np.ndarray) -> float:
     """Precision@3, in [0, 1], of every image `[n, size, size, 3]` queried against all the others.
 
-    With fewer than four images, all the others count.
+    If a category has fewer than three others to find, so many count; if it has none, the image is no query.
+    NaN if there is no query.
     """
     embeddings = embed(encoder, images)
     k = min(3, len(images) - 1)
     positions = nearest(embeddings, embeddings, k, method="exact", exclude_self=True)[1]
-    return float(precision_at(categories[positions] == categories[:, None], k).mean())
+    _, own, counts = np.unique(categories, return_inverse=True, return_counts=True)
+    wanted = np.minimum(k, counts[own] - 1)
+    right = (categories[positions] == categories[:, None]) & (np.arange(k) < wanted[:, None])
+    queries = wanted > 0
+    return float((right[queries].sum(axis=1) / wanted[queries]).mean()) if queries.any() else float("nan")
 
 
 def _draw(

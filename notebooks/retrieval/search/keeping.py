@@ -38,7 +38,7 @@ def keep(store: Store, root: Path, features: str, **made_of: Any) -> Retriever:
     folder = store.folder / "models" / features
     with suppress(RetrievalError):
         return Retriever.load(folder, root=root)
-    added, removed = _changes(folder)
+    added, removed = _changes(folder, root)
     parts = [part.take(~np.isin(part.files, removed)) for part in store.parts(features).values()]
     files = np.concatenate([part.files for part in parts]).tolist()
     rows = l2_normalise(np.concatenate([part.features for part in parts]))
@@ -46,17 +46,23 @@ def keep(store: Store, root: Path, features: str, **made_of: Any) -> Retriever:
     again = retriever.extend(added)
     if added:
         print(f"to the gallery again: {again}")
+    if removed:
+        print(f"kept out of the gallery again: {len(removed)} images")
     return retriever
 
 
-def _changes(folder: Path) -> tuple[list[str], list[str]]:
-    """The files added to and removed from a gallery, or from that beside it which was changed last."""
+def _changes(folder: Path, root: Path) -> tuple[list[str], list[str]]:
+    """The files added to and removed from a gallery, or from that beside it which was changed last.
+
+    What was removed are files of one data set, so it counts only if `root` still is its folder.
+    """
     others = folder.parent.glob(f"*/{GALLERY}")
     last = sorted(others, key=lambda path: (path.parent == folder, path.stat().st_mtime_ns))[-1:]
     for path in last:
         with suppress(RetrievalError, KeyError, ValueError):
             about = text_of(read_file(path)["about"])
-            return [file for file in about["files"] if file.startswith("/")], about["removed"]
+            added = [file for file in about["files"] if file.startswith("/")]
+            return added, about["removed"] if about["root"] == str(root) else []
     return [], []
 
 

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from retrieval.features import lda
 from retrieval.features.extraction import Describe, to_embedding
+from retrieval.features.lda import Lda
 from retrieval.search import open_set
 
 
@@ -26,10 +26,10 @@ class Model:
             SHA-256 of the encoder and of the data set.
     """
 
-    encoder: bytes
-    usual: np.ndarray
-    lda: lda.Lda | None
-    usual_lda: np.ndarray
+    encoder: bytes = field(repr=False)
+    usual: np.ndarray = field(repr=False)
+    lda: Lda | None = field(repr=False)
+    usual_lda: np.ndarray = field(repr=False)
     about: Mapping[str, Any]
 
     @cached_property

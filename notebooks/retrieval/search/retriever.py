@@ -9,7 +9,7 @@ Neither TensorFlow nor the notebooks are needed, only the folder `artifacts/mode
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,8 @@ import numpy as np
 from retrieval.artifacts import formats
 from retrieval.artifacts.locks import locked
 from retrieval.data.dataset import fingerprint
+from retrieval.data.decoding import open_image
+from retrieval.data.listing import images_in
 from retrieval.errors import RetrievalError, shown
 from retrieval.features import lda
 from retrieval.features.extraction import extract
@@ -72,19 +74,19 @@ class Addition:
         added: now in the gallery.
         known: were there before.
         copies: a copy of the file that each belongs to, and left out.
-        unreadable: left out.
+        unreadable: left out, and why.
     """
 
     added: list[str]
     known: list[str]
     copies: dict[str, str]
-    unreadable: list[str]
+    unreadable: dict[str, str]
 
     def __str__(self) -> str:
         lines = [f"added: {len(self.added)} images"]
         lines += [f"already there: {len(self.known)} images"] if self.known else []
         lines += [f"left out: {shown(file)}, a copy of {shown(other)}" for file, other in self.copies.items()]
-        return "\n".join([*lines, *(f"left out: {shown(file)} cannot be read" for file in self.unreadable)])
+        return "\n".join([*lines, *(f"left out: {shown(reason)}" for reason in self.unreadable.values())])
 
 
 @dataclass
@@ -103,9 +105,9 @@ class Retriever:
     folder: Path
     model: Model
     root: Path
-    files: list[str]
-    features: np.ndarray
-    removed: list[str]
+    files: list[str] = field(repr=False)
+    features: np.ndarray = field(repr=False)
+    removed: list[str] = field(repr=False)
 
     @classmethod
     def load(cls, folder: Path | str, *, root: Path | str | None = None) -> "Retriever":
@@ -157,14 +159,17 @@ class Retriever:
         limit = self.model.limit(after_lda=after_lda)
         return Answer(name, after_lda, [self.files[row] for row in positions[0]], distances[0], limit)
 
-    def add(self, images: Iterable[Path | str]) -> Addition:
+    def add(self, images: Path | str | Iterable[Path | str]) -> Addition:
         """Adds images, whose rows come last, in the order given. Copies of what is there are left out.
+
+        They are files, or one file, or a folder, of which all images are added, sorted.
 
         Only new images are encoded. An addition that was interrupted goes on where it stopped.
 
         Raises:
-            RetrievalError: the gallery cannot be read or written.
+            RetrievalError: there are no images, or the gallery cannot be read or written.
         """
+        images = images_in(Path(images)) if isinstance(images, (str, Path)) else images
         with locked(self.folder, "gallery", "adding images"):
             self._read_again()
             return self.extend(images)
@@ -179,20 +184,26 @@ class Retriever:
         if new:
             rows = np.array(extract(self._row, self.root, new, unfinished=unfinished))
         readable = np.isfinite(rows).all(axis=1)
-        unreadable = [name for name, reads in zip(new, readable, strict=True) if not reads]
+        unreadable = {n: _why(self.root / n) for n, reads in zip(new, readable, strict=True) if not reads}
         new, rows = [name for name in new if name not in unreadable], rows[readable]
         copies = self._copies(new, rows) if new else {}
         kept = [row for row, name in enumerate(new) if name not in copies]
         added = [new[row] for row in kept]
-        self._keep([*self.files, *added], np.concatenate([self.features, rows[kept]]), self.removed)
+        removed = [name for name in self.removed if name not in added]
+        self._keep([*self.files, *added], np.concatenate([self.features, rows[kept]]), removed)
         remove(unfinished.parent)
         return Addition(added, known, copies, unreadable)
 
     def remove(self, images: Iterable[Path | str]) -> list[str]:
-        """Takes images out of the gallery, which must keep one; the files that it had."""
+        """Takes images, named as in `files` or by their paths, out of the gallery; those that it had.
+
+        Raises:
+            RetrievalError: none would be left, or the gallery cannot be read or written.
+        """
         with locked(self.folder, "gallery", "removing images"):
             self._read_again()
-            names = set(map(self._name, images))
+            there = set(self.files)
+            names = {str(image) if str(image) in there else self._name(image) for image in images}
             stay = [row for row, file in enumerate(self.files) if file not in names]
             if not stay:
                 raise RetrievalError("the gallery cannot be left without an image")
@@ -243,6 +254,15 @@ def write_gallery(
     """Writes the gallery of the model in a folder; arguments are as the attributes of `Retriever`."""
     about = {"model": sha256(folder / MODEL), "root": str(root), "files": files, "removed": removed}
     formats.write(folder / GALLERY, {"features": features, "about": text_array(about)})
+
+
+def _why(path: Path) -> str:
+    """Why an image cannot be read."""
+    try:
+        open_image(path)
+    except RetrievalError as error:
+        return str(error)
+    return f"{path} could not be read before"
 
 
 def _full(path: Path | str) -> Path:

@@ -114,7 +114,10 @@ def _grid(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
 
 
 def _framed(axis: Axes, path: Path, title: str, colour: str, style: str) -> None:
-    axis.imshow(thumbnail(path))
+    if path.exists():
+        axis.imshow(thumbnail(path))
+    else:  # somebody has moved a picture that they had added to the gallery
+        axis.text(0.5, 0.5, "missing", ha="center", va="center", transform=axis.transAxes)
     axis.axis("on")
     axis.set_title(shortened(title), fontsize=7, color=colour)
     axis.set(xticks=[], yticks=[])
