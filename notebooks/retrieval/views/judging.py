@@ -191,13 +191,4 @@ def _caption(picture: widgets.Button, mark: bool | None) -> None:
 @cache
 def _jpeg(source: Path | bytes) -> str:
     """A thumbnail as JPEG, base64."""
-    return b64encode(small(source)).decode()
-
-
-def small(source: Path | bytes) -> bytes:
-    """A thumbnail of a file, or of its content, as the content of a JPEG file.
-
-    Raises:
-        RetrievalError: it is not a readable image.
-    """
-    return encoded(thumbnail(source), "JPEG", quality=85)
+    return b64encode(encoded(thumbnail(source), "JPEG", quality=85)).decode()
