@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """Where all six notebooks have been executed on the small data set; tests leave it as it is."""
     return _shared(tmp_path_factory, worker_id, "six", lambda root: _execute(root, tiny.STEPS))
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The source of axe-core, as a package for tests brings it."""
+    package = find_spec("axe_playwright_python")
+    if package is None:
+        pytest.skip("needs axe-playwright-python")
+    return (Path(package.submodule_search_locations[0]) / "axe.min.js").read_text("utf-8")
 
 
 def _execute(root: Path, steps: list[str]) -> None:

@@ -182,12 +182,22 @@ def test_feedback_is_reported(artifacts: Path) -> None:
     assert read(artifacts / "results" / "feedback.json")["data"]["name"] == "photos"
 
 
-def test_a_page_shows_no_buttons_that_nothing_answers(artifacts: Path) -> None:
-    executed = nbformat.read(artifacts / "notebooks" / "06_rocchio_feedback.ipynb", 4)
-    (cell,) = (cell for cell in executed.cells if "judging.show" in cell.source)
-    assert [list(output.data) for output in cell.outputs] == [["text/markdown"]]
+@pytest.mark.parametrize(
+    ("step", "call", "before"),
+    [
+        ("04_kdtree_retrieval", "query_by_example.show", ["stream", "display_data"]),
+        ("06_rocchio_feedback", "judging.show", []),
+    ],
+)
+def test_a_page_shows_no_buttons_that_nothing_answers(
+    artifacts: Path, step: str, call: str, before: list[str]
+) -> None:
+    executed = nbformat.read(artifacts / "notebooks" / f"{step}.ipynb", 4)
+    (cell,) = (cell for cell in executed.cells if call in cell.source)
+    *example, sentence = cell.outputs
+    assert [output.output_type for output in example] == before and list(sentence.data) == ["text/markdown"]
     assert "widgets" not in executed.metadata
-    page = (artifacts / "notebooks" / "06_rocchio_feedback.html").read_text("utf-8")
+    page = (artifacts / "notebooks" / f"{step}.html").read_text("utf-8")
     assert "open this notebook in Jupyter" in page and "widget-view" not in page
 
 

@@ -15,6 +15,9 @@ from PIL import Image
 from retrieval.data.dataset import category_of, find_images
 from retrieval.data.images import load_image
 from retrieval.data.parts import Part
+from retrieval.features.normalising import l2_normalise
+from retrieval.search.model import Model
+from retrieval.search.retriever import Retriever
 from retrieval.settings import PROJECT
 from retrieval.views import judging
 
@@ -74,6 +77,21 @@ def collection(root: Path) -> judging.Collection:
     categories, numbers = np.array([category_of(file) for file in files]), np.arange(len(files))
     images = Part(features, categories, files, groups=numbers)
     return judging.Collection(root, images.take(numbers[::2]), images.take(numbers[1::2]))
+
+
+class Coarse(Model):
+    """A model without an encoder: coarse pixels are its features."""
+
+    def encode(self, source: Path | bytes) -> np.ndarray:
+        return l2_normalise(load_image(source, 4).reshape(1, -1) - np.float32(128))[0]
+
+
+def retriever(root: Path) -> Retriever:
+    """All drawn images as a gallery in memory."""
+    files, none = find_images(root), np.empty(0, np.float32)
+    model = Coarse(b"", np.linspace(0, 1, 21, dtype=np.float32), None, none, {"name": "coarse"})
+    rows = np.stack([model.encode(root / file) for file in files])
+    return Retriever(root, model, root, files, rows, [])
 
 
 def save_random_weights(path: Path) -> None:

@@ -126,7 +126,8 @@ def _text(value: object) -> str:
 
 def path_of(text: str) -> Path:
     """A path as a user writes it: `~` is their home, and a relative one starts from the project's folder."""
-    return (PROJECT / Path(text).expanduser()).resolve()
+    # Path.expanduser raises an error if `~name` names nobody; this leaves it.
+    return (PROJECT / os.path.expanduser(text)).resolve()  # noqa: PTH111
 
 
 def weights_file(choice: str) -> Path | None:

@@ -48,11 +48,24 @@ pytestmark = [
 ]
 SHOWN = 6
 WIDGET = "application/vnd.jupyter.widget-view+json"
-CELL = f"""from pathlib import Path
+CELLS = {
+    "judge": f"""from pathlib import Path
 import tiny
 from retrieval.views import judging
-judging.show(tiny.collection(Path("photos")), shown={SHOWN})"""
+judging.show(tiny.collection(Path("photos")), shown={SHOWN})""",
+    "example": f"""from pathlib import Path
+import tiny
+from retrieval.views import judging
+from retrieval.views.query_by_example import QueryByExample
+judging.live(lambda: QueryByExample(tiny.retriever(Path("photos")), shown={SHOWN}), "To search")""",
+}
 
+# A file is given to an input that is in the page; the widget's is not.
+REACHABLE = """HTMLInputElement.prototype.click = function () {
+  document.getElementById("chosen")?.remove();
+  this.id = "chosen";
+  document.body.append(this);
+}"""
 OPEN = "return !!window.jupyterapp?.shell.currentWidget?.sessionContext"
 # A command that comes before the kernel answers is not obeyed.
 READY = """return (async () => {
@@ -64,18 +77,19 @@ READY = """return (async () => {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A notebook that shows a session over the drawn images."""
+    """Notebooks that show a session over the drawn images."""
     folder = tmp_path_factory.mktemp("lab")
     tiny.draw(folder / "photos")
     kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
-    notebook = new_notebook(cells=[new_code_cell(CELL)], metadata={"kernelspec": kernel})
-    nbformat.write(notebook, folder / "judge.ipynb")
+    for name, cell in CELLS.items():
+        notebook = new_notebook(cells=[new_code_cell(cell)], metadata={"kernelspec": kernel})
+        nbformat.write(notebook, folder / f"{name}.ipynb")
     return folder
 
 
 @pytest.fixture(scope="module")
 def address(folder: Path) -> Iterator[str]:
-    """That notebook in a JupyterLab that only this machine can reach, and that reads nobody's settings."""
+    """Those notebooks in a JupyterLab that only this machine can reach, and that reads nobody's settings."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -91,7 +105,7 @@ def address(folder: Path) -> Iterator[str]:
     )
     try:
         wait_for(f"http://127.0.0.1:{port}/api")
-        yield f"http://127.0.0.1:{port}/doc/tree/judge.ipynb?token={token}"
+        yield f"http://127.0.0.1:{port}/doc/tree/{{}}.ipynb?token={token}"
     finally:
         server.terminate()
         server.wait()
@@ -106,27 +120,41 @@ def wait_for(url: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def browser(address: str) -> Iterator[WebDriver]:
-    """Chromium, with the notebook open."""
+def browser() -> Iterator[WebDriver]:
+    """Chromium."""
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     for option in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "window-size=1300,1000"):
         options.add_argument(f"--{option}")
     with webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER)) as browser:
-        browser.get(address)
-        until(browser, lambda: browser.execute_script(OPEN))
-        browser.execute_script(READY)
         yield browser
 
 
-@pytest.fixture
-def page(browser: WebDriver) -> WebDriver:
-    """A session of its own."""
+def opened(browser: WebDriver, address: str, name: str) -> WebDriver:
+    """A notebook, its cell executed anew."""
+    if f"{name}.ipynb" not in browser.current_url:
+        browser.get(address.format(name))
+        until(browser, lambda: browser.execute_script(OPEN))
+        browser.execute_script(READY)
     command(browser, "notebook:clear-all-cell-outputs")
     until(browser, lambda: not browser.find_elements(By.CLASS_NAME, "judging"))
     command(browser, "notebook:run-all-cells")
+    until(browser, lambda: browser.find_elements(By.CLASS_NAME, "judging"))
+    return browser
+
+
+@pytest.fixture
+def page(browser: WebDriver, address: str) -> WebDriver:
+    """A session of its own."""
+    opened(browser, address, "judge")
     until(browser, lambda: len(pictures(browser, 0)) == SHOWN)
     return browser
+
+
+@pytest.fixture
+def example(browser: WebDriver, address: str) -> WebDriver:
+    """A query by example of its own."""
+    return opened(browser, address, "example")
 
 
 def until(page: WebDriver, condition: Callable[[], object]) -> None:
@@ -265,3 +293,102 @@ def test_an_exported_page_says_where_to_click(page: WebDriver, folder: Path) -> 
     assert WIDGET in saved.cells[0].outputs[0].data
     exported = to_page(saved, "judge")
     assert "open this notebook in Jupyter" in exported and WIDGET not in exported
+
+
+def choose(page: WebDriver, path: Path) -> None:
+    """Chooses a file as with the dialog that the button opens."""
+    page.execute_script(REACHABLE)
+    page.find_element(By.CSS_SELECTOR, ".judging .widget-upload").click()
+    page.find_element(By.ID, "chosen").send_keys(str(path))
+
+
+def verdict(page: WebDriver) -> str:
+    return page.find_element(By.CSS_SELECTOR, ".judging > .widget-html").text
+
+
+def error(page: WebDriver) -> str:
+    return " ".join(each.text for each in page.find_elements(By.CSS_SELECTOR, ".judging [role=alert]"))
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """A picture that is not in the gallery, under a name that is no HTML."""
+    path = tmp_path / "<b>mine.png"
+    Image.new("RGB", (60, 40), tiny.COLOURS["1"]).save(path)
+    return path
+
+
+def test_a_chosen_picture_is_searched_for_and_its_results_are_marked(
+    example: WebDriver, folder: Path, mine: Path
+) -> None:
+    assert not rounds(example) and not button(example, "Next round").is_enabled()
+    choose(example, mine)
+    until(example, lambda: len(pictures(example, 0)) == SHOWN)
+    retriever = tiny.retriever(folder / "photos")
+    answer = retriever.search(mine, SHOWN)
+    until(example, lambda: verdict(example) == f"<b>mine.png: {answer.verdict}")
+    titles = [each.get_attribute("title") for each in pictures(example, 0)]
+    assert titles == [Path(file).stem for file in answer.files]
+    assert rounds(example)[1].text.startswith(f"round 0\n{SHOWN} new ones")
+    seen = Image.open(BytesIO(pictures(example, -1)[0].screenshot_as_png)).convert("RGB").getpixel((46, 46))
+    assert np.abs(np.subtract(seen, tiny.COLOURS["1"])).max() < 12
+    pictures(example, 0)[-1].click()
+    until(example, button(example, "Next round").is_enabled)
+    button(example, "Next round").click()
+    until(example, lambda: len(pictures(example, 1)) == SHOWN)
+    rows, query = retriever.features, retriever.model.encode(mine)
+    expected = session.search((), rows, query, shown=SHOWN)
+    expected = session.search(session.mark(expected, int(expected[0].shown[-1])), rows, query, shown=SHOWN)
+    titles = [each.get_attribute("title") for each in pictures(example, 1)]
+    assert titles == [Path(retriever.files[row]).stem for row in expected[1].shown]
+    assert captions(example, 1).count("✓ relevant") == 1
+
+
+def test_a_bad_picture_is_said_in_one_line_and_the_session_stays(
+    example: WebDriver, folder: Path, mine: Path
+) -> None:
+    choose(example, mine)
+    until(example, lambda: len(pictures(example, 0)) == SHOWN)
+    kept = rounds(example)
+    choose(example, folder / "judge.ipynb")
+    until(example, lambda: "the image cannot be read (not an image)" in error(example))
+    assert rounds(example) == kept and verdict(example).startswith("<b>mine.png: ")
+    # The very picture again: neither the browser nor the kernel takes it for no change.
+    choose(example, mine)
+    until(example, lambda: not error(example) and len(pictures(example, 0)) == SHOWN)
+
+
+def test_the_keyboard_names_a_picture_and_marks_its_results(example: WebDriver, mine: Path) -> None:
+    field = example.find_element(By.CSS_SELECTOR, ".judging input[type=text]")
+    assert field.accessible_name == "or its path"
+    example.execute_script("arguments[0].focus()", field)
+    press(example, "/nowhere/<b>.jpg", Keys.ENTER)
+    until(example, lambda: error(example).startswith("/nowhere/<b>.jpg is no file"))
+    assert focused(example) == field
+    example.execute_script("arguments[0].select()", field)
+    press(example, str(mine), Keys.ENTER)
+    until(example, lambda: len(pictures(example, 0)) == SHOWN and not error(example))
+    assert focused(example) == field
+    press(example, Keys.TAB, Keys.SPACE)
+    until(example, lambda: captions(example, 0)[0] == "✓ relevant")
+    while focused(example).text != "Next round":
+        press_back(example)
+    assert focused(example).value_of_css_property("outline-width") == "3px"
+    press(example, Keys.ENTER)
+    until(example, lambda: len(pictures(example, 1)) == SHOWN)
+    while focused(example) != field:
+        press_back(example)
+    press_back(example)
+    assert focused(example).text.startswith("Choose a picture")
+
+
+def test_axe_finds_no_violation(example: WebDriver, mine: Path, axe: str) -> None:
+    choose(example, mine)
+    until(example, lambda: len(pictures(example, 0)) == SHOWN)
+    choose(example, Path(__file__))
+    until(example, lambda: error(example))
+    example.execute_script(axe)
+    run = "axe.run('.judging').then(arguments[arguments.length - 1])"
+    found = example.execute_async_script(run)
+    assert [(rule["id"], rule["nodes"][0]["html"]) for rule in found["violations"]] == []
+    assert {"button-name", "label"} <= {rule["id"] for rule in found["passes"]}

@@ -106,7 +106,7 @@ def test_undo_takes_back_marks_and_rounds_one_by_one(view: judging.Judging) -> N
 def test_another_query_is_another_session(view: judging.Judging, collection: judging.Collection) -> None:
     pictures(view, 0)[0].click()
     view.next.click()
-    view.query.value = 1
+    view.choice.value = 1
     assert len(view.rounds.children) == 2 and captions(view, 0) == ["not judged"] * SHOWN
     (query,) = pictures(view, -1)
     assert query.description == "query" and query.tooltip == Path(collection.queries.files[1]).stem
@@ -147,6 +147,6 @@ def test_each_button_has_the_picture_of_its_file(view: judging.Judging, collecti
 
 def test_no_name_of_a_file_is_written_as_html(view: judging.Judging, collection) -> None:
     hostile = [row for row, file in enumerate(collection.queries.files) if "<script>" in file]
-    view.query.value = hostile[0]
+    view.choice.value = hostile[0]
     values = [column.children[0].value for column in view.rounds.children]
     assert not any("script" in value for value in values)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from retrieval.errors import RetrievalError, shown
 from retrieval.features import extraction
 from retrieval.search import keeping, open_set
 from retrieval.settings import PROJECT, read_settings
-from retrieval.views import query
+from retrieval.views import judging, query, query_by_example
 
 SIZES = [24, 32]
 BEST = "siamese_mobilenetv2"
@@ -155,6 +156,7 @@ def test_the_command_prints_a_table_and_writes_a_picture(folder: Path, tmp_path:
     [
         ({"IMAGE": "/nowhere.jpg"}, "/nowhere.jpg is no file: name a picture"),
         ({"IMAGE": "/"}, "/ is no file: name a picture"),
+        ({"IMAGE": "~no-such-user/a.jpg"}, "~no-such-user/a.jpg is no file: name a picture"),
         ({"IMAGE": "/" + 300 * "x"}, "x is no file: name a picture"),
         ({"IMAGE": __file__}, "test_query.py cannot be read (not an image)"),
         ({"IMAGE": __file__, "LDA": "yes"}, "LDA=yes is unknown: use on or off"),
@@ -184,6 +186,20 @@ def test_the_command_fails_with_one_line(folder: Path) -> None:
     done = command(folder)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "no IMAGE is named: make query IMAGE=photo.jpg\n"
+
+
+@pytest.mark.parametrize("clickable", [False, True])
+def test_a_notebook_asks_for_a_picture_if_somebody_can_click(
+    store: Store, photos: Path, monkeypatch: pytest.MonkeyPatch, clickable: bool
+) -> None:
+    displayed = []
+    kernel = SimpleNamespace(get_parent=lambda: {"content": {"allow_stdin": clickable}})
+    monkeypatch.setattr(judging, "get_ipython", lambda: kernel)
+    monkeypatch.setattr(judging, "display", lambda data, raw: displayed.append(data))
+    query_by_example.show(store, photos)
+    (data,) = displayed
+    assert "open this notebook in Jupyter" in data["text/markdown"]
+    assert ("application/vnd.jupyter.widget-view+json" in data) == clickable
 
 
 def test_a_model_that_cannot_be_used_is_an_error(store: Store, photos: Path) -> None:

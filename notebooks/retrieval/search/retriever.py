@@ -53,17 +53,20 @@ class Answer:
         """Whether the gallery has anything like the picture."""
         return bool(self.distances[0] <= self.limit)
 
+    @property
+    def verdict(self) -> str:
+        """A line that says whether the gallery has similar images."""
+        if self.distances[0] < SAME:
+            return f"This picture is in the gallery, or a copy of it is (features: {self.model})."
+        has = "similar images" if self.similar else "nothing similar"
+        numbers = f"distance {self.distances[0]:.3f}, limit {self.limit:.3f}; features: {self.model}"
+        return f"The gallery has {has} ({numbers})."
+
     def __str__(self) -> str:
-        """A table of the images, and a line that says whether the gallery has similar images."""
+        """A table of the images, and the verdict."""
         rows = enumerate(zip(self.distances, self.files, strict=True), 1)
         table = [f"{rank:>4}  {distance:>8.3f}  {shown(file)}" for rank, (distance, file) in rows]
-        if self.distances[0] < SAME:
-            verdict = f"This picture is in the gallery, or a copy of it is (features: {self.model})."
-        else:
-            has = "similar images" if self.similar else "nothing similar"
-            numbers = f"distance {self.distances[0]:.3f}, limit {self.limit:.3f}; features: {self.model}"
-            verdict = f"The gallery has {has} ({numbers})."
-        return "\n".join(["rank  distance  file", *table, verdict])
+        return "\n".join(["rank  distance  file", *table, self.verdict])
 
 
 @dataclass(frozen=True)
@@ -135,26 +138,38 @@ class Retriever:
         """The files of the gallery that are not of the data set."""
         return [file for file in self.files if file.startswith("/")]
 
-    def search(self, picture: Path | str | bytes, k: int = 10, *, after_lda: bool | None = None) -> Answer:
+    @property
+    def uses_lda(self) -> bool:
+        """Whether the model has LDA, and the gallery is the data set alone."""
+        return self.model.lda is not None and not self.added
+
+    def compared(self, features: np.ndarray, *, after_lda: bool) -> np.ndarray:
+        """What distances are measured between: unit features `[n, dim]`, or these after LDA, `[n, d]`."""
+        return lda.transform(features, self.model.lda) if after_lda and self.model.lda else features
+
+    def search(
+        self, picture: Path | str | bytes | np.ndarray, k: int = 10, *, after_lda: bool | None = None
+    ) -> Answer:
         """The k images of the gallery that are nearest to a picture, or all if there are fewer.
 
         Args:
-            picture: a file, or its content.
+            picture: a file, its content, or its features as `Model.encode` gives them.
             k: how many.
             after_lda: whether distances are measured after LDA, which is for the categories that it was
-                fitted to. By default they are if the model has LDA and the gallery is the data set alone.
+                fitted to; by default as `uses_lda`.
 
         Raises:
             RetrievalError: the picture cannot be read, or the model has no LDA.
         """
         source = Path(picture) if isinstance(picture, str) else picture
-        if after_lda is None:
-            after_lda = self.model.lda is not None and not self.added
-        query, rows, name = self.model.encode(source)[np.newaxis], self.features, self.model.about["name"]
-        if after_lda:
-            if not self.model.lda:
-                raise RetrievalError(f"the model {name} has no LDA: leave LDA out")
-            query, rows = (lda.transform(each, self.model.lda) for each in (query, rows))
+        encoded = source if isinstance(source, np.ndarray) else self.model.encode(source)
+        after_lda = self.uses_lda if after_lda is None else after_lda
+        name = self.model.about["name"]
+        if after_lda and not self.model.lda:
+            raise RetrievalError(f"the model {name} has no LDA: leave LDA out")
+        rows, query = (
+            self.compared(each, after_lda=after_lda) for each in (self.features, encoded[np.newaxis])
+        )
         distances, positions = nearest(rows, query, k, method="exact")
         limit = self.model.limit(after_lda=after_lda)
         return Answer(name, after_lda, [self.files[row] for row in positions[0]], distances[0], limit)

@@ -49,12 +49,15 @@ def mark(session: Session, position: int) -> Session:
     return (*earlier, Round(last.shown, kept))
 
 
-def score(session: Session, number: int, right: np.ndarray) -> tuple[float, int, int]:
-    """How good a round, counted from 0, was: its precision, its new images, the relevant ones among these.
+def new(session: Session, number: int) -> np.ndarray:
+    """Which images of a round, counted from 0, nobody had judged before, boolean `[k]`."""
+    return ~np.isin(session[number].shown, list(session[number - 1].marks if number else ()))
 
-    The precision is in [0, 1]. New is what nobody had judged before. `right`, boolean `[n_index]`, is true
-    for the images of the index that are relevant by their label.
+
+def score(session: Session, number: int, right: np.ndarray) -> tuple[float, int, int]:
+    """How good a round was: its precision in [0, 1], its `new` images, the relevant ones among these.
+
+    `right`, boolean `[n_index]`, is true for the images of the index that are relevant by their label.
     """
-    shown, known = session[number].shown, session[number - 1].marks if number else {}
-    new = ~np.isin(shown, list(known))
-    return right[shown].mean(), new.sum(), right[shown[new]].sum()
+    relevant, fresh = right[session[number].shown], new(session, number)
+    return relevant.mean(), fresh.sum(), relevant[fresh].sum()

@@ -18,13 +18,13 @@ THUMBNAIL = 144  # pixels a side
 RESULTS_PER_LINE = 5
 
 
-def thumbnail(path: Path) -> Image.Image:
-    """An image file, resized to a square of THUMBNAIL pixels; its aspect ratio is not kept.
+def thumbnail(source: Path | bytes) -> Image.Image:
+    """An image file, or its bytes, resized to a square of THUMBNAIL pixels; its aspect ratio is not kept.
 
     Raises:
         RetrievalError: the file is not a readable image.
     """
-    return open_image(path).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
+    return open_image(source).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
 
 
 @styled()

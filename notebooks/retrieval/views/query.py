@@ -41,20 +41,29 @@ def open_retriever(store: Store, root: Path, model: str = "") -> Retriever:
     return Retriever.load(store.folder / "models" / model, root=root)
 
 
+def file_of(image: Path | str) -> Path:
+    """The file of a picture; a relative path starts from the project's folder.
+
+    Raises:
+        RetrievalError: it is no file.
+    """
+    path = path_of(str(image))
+    # If the name is too long, Path.is_file raises an error, and this says no.
+    if not os.path.isfile(path):  # noqa: PTH113
+        raise RetrievalError(f"{path} is no file: name a picture, as in make query IMAGE=photo.jpg")
+    return path
+
+
 def show(image: Path | str, *, k: int = K, model: str = "", after_lda: bool | None = None) -> Figure:
     """Prints the k images nearest to a picture, and draws them.
 
-    `model` is as in `open_retriever`, `after_lda` as in `Retriever.search`. A relative path starts from the
-    project's folder.
+    Arguments are as in `file_of`, `open_retriever` and `Retriever.search`.
 
     Raises:
         RetrievalError: the picture or the data folder is not there, the picture cannot be read, or the model
             cannot be used.
     """
-    settings, path = read_settings(), path_of(str(image))
-    # If the name is too long, Path.is_file raises an error, and this says no.
-    if not os.path.isfile(path):  # noqa: PTH113
-        raise RetrievalError(f"{path} is no file: name a picture, as in make query IMAGE=photo.jpg")
+    settings, path = read_settings(), file_of(image)
     retriever = open_retriever(open_store(settings), settings.data, model)
     if not settings.data.is_dir():
         raise RetrievalError(
