@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import nbformat
 import numpy as np
@@ -39,6 +41,8 @@ def check_executed(artifacts: Path, step: str) -> None:
     page = (artifacts / "notebooks" / f"{step}.html").read_text("utf-8")
     assert "</html>" in page and tiny.HOSTILE not in page and "&lt;details" not in page
     assert len(page) < 8_000_000
+    for link in re.findall(r'href="([^":]*/docs/[^"#]*)', page):
+        assert (artifacts / "notebooks" / Path(step).parent / unquote(link)).exists(), link
     shown = [
         output.get("data", {}).get(kind, "") for output in outputs for kind in ("text/html", "text/markdown")
     ]

@@ -1,5 +1,6 @@
 """Runs notebooks from top to bottom, as `make` does: `python -m retrieval.commands.run NOTEBOOK.ipynb …`."""
 
+import os
 import re
 import sys
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 from signal import SIGKILL, Signals
 from subprocess import DEVNULL, Popen
 from typing import Any
+from urllib.parse import quote
 
 import bleach
 import nbformat
@@ -21,7 +23,7 @@ from nbconvert import HTMLExporter
 from retrieval.artifacts.locks import locked, note
 from retrieval.errors import RetrievalError, SkippedError
 from retrieval.files import write_atomically
-from retrieval.settings import read_settings
+from retrieval.settings import PROJECT, read_settings
 
 TAGS = {
     *bleach.ALLOWED_TAGS,
@@ -51,6 +53,9 @@ def run(notebook: Path, folder: Path) -> None:
     start = time.monotonic()
     executed = execute(notebook)
     page = to_page(executed, notebook.stem)
+    # From where the page lies, the project's own pages are elsewhere.
+    docs = quote(os.path.relpath(PROJECT / "docs", folder))
+    page = re.sub(r'href="(\.\./)+docs/', f'href="{docs}/', page)
     write_atomically(folder / f"{notebook.stem}.html", lambda file: file.write_text(page, "utf-8"))
     # Last, because this is the file that make looks at.
     write_atomically(folder / notebook.name, lambda file: nbformat.write(executed, file))
