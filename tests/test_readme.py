@@ -64,7 +64,8 @@ def test_both_tables_beside_the_reported_figures_are_the_same() -> None:
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_make_knows_the_commands(command: str, tmp_path: Path) -> None:
     # Of artifacts that are there, make would look at the data that the command names.
-    dry = ["make", "--dry-run", f"ARTIFACTS={tmp_path}", *shlex.split(command)[1:]]
+    elsewhere = [] if command == "make clean" else [f"ARTIFACTS={tmp_path}"]
+    dry = ["make", "--dry-run", *elsewhere, *shlex.split(command)[1:]]
     done = subprocess.run(dry, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

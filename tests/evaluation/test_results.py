@@ -167,7 +167,7 @@ def test_the_command_prints_what_there_is_and_names_what_is_not(tmp_path: Path) 
 def test_without_results_one_line_says_what_to_run(tmp_path: Path) -> None:
     done = run(tmp_path)
     assert done.returncode == 1 and not done.stdout
-    assert done.stderr == "artifacts/dataset.json is missing: run notebook 01_split or `make`\n"
+    assert done.stderr == f"{tmp_path.name}/dataset.json is missing: run notebook 01_split or `make`\n"
 
 
 @pytest.mark.parametrize("method", [name for name, method in report.METHODS.items() if method.original])
