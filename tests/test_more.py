@@ -21,7 +21,7 @@ from retrieval.features import lda
 from retrieval.search.neighbours import nearest
 from retrieval.search.retriever import Retriever
 from retrieval.settings import read_settings
-from retrieval.studies import unseen_categories
+from retrieval.studies import stronger_encoder, unseen_categories
 
 pytestmark = pytest.mark.slow
 
@@ -90,7 +90,7 @@ def test_categories_can_be_held_out_of_training(folder: Path, tmp_path: Path, mo
     shutil.copytree(folder, tmp_path / "copy")
     for name, value in tiny.environment(tmp_path / "copy").items():
         monkeypatch.setenv(name, value)
-    trained, searched = [], []
+    trained, fitted, searched = [], [], []
 
     def train(model, train_set, val_set, recipe, **options):
         trained.extend([*train_set[1], *val_set[1]])
@@ -100,6 +100,11 @@ def test_categories_can_be_held_out_of_training(folder: Path, tmp_path: Path, mo
         searched.extend(gallery.categories)
         return scoring.score(gallery, queries)
 
+    def choose(parts, change, values):
+        fitted.extend([*parts["train"].categories, *parts["val"].categories])
+        return stronger_encoder.choose(parts, change, values)
+
+    monkeypatch.setattr(unseen_categories, "choose", choose)
     monkeypatch.setattr(unseen_categories, "training", SimpleNamespace(train=train))
     monkeypatch.setattr(unseen_categories, "score", score)
     settings = read_settings()
@@ -107,8 +112,11 @@ def test_categories_can_be_held_out_of_training(folder: Path, tmp_path: Path, mo
     table = unseen_categories.measure(store, settings, 0)
     categories = store.categories("train")
     held_out = set(unseen_categories.hold_out(categories, draw=0))
-    assert set(trained) == set(categories) - held_out and set(searched) == held_out
-    assert table.encoder.unique().tolist() == ["plain", "fine-tuned", "interpolated 0.5", "interpolated 0.7"]
+    assert set(trained) == set(fitted) == set(categories) - held_out and set(searched) == held_out
+    assert table.encoder.unique().tolist() == [
+        *("plain", "plain, PCA", "plain, logistic", "plain, LDA", "fine-tuned", "fine-tuned, LDA"),
+        *("interpolated 0.5", "interpolated 0.7", "interpolated 0.7, LDA"),
+    ]
     for _, queries in table.groupby("encoder"):
         assert {category_of(file) for file in queries.file} == held_out
         assert len(queries) == 2 * tiny.IMAGES // 5

@@ -1,11 +1,14 @@
-"""LDA over parts, what validation chooses, expanded queries, and the queries that are missed."""
+"""LDA and what it is measured by, what validation chooses, expanded queries, queries that are missed."""
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from pictures import fails
+from scipy.special import softmax
 
 from retrieval.data.parts import PARTS, Part
+from retrieval.evaluation.scoring import score
 from retrieval.studies import stronger_encoder
 
 
@@ -69,9 +72,74 @@ def test_validation_chooses_and_test_has_no_say() -> None:
         0.2: {"train": right, "val": right, "test": wrong},
         0.3: {"train": right, "val": right, "test": right},
     }
-    chosen, tried = stronger_encoder.choose(candidates, "shrinkage")
+    chosen, parts, tried = stronger_encoder.choose({}, lambda _, value: candidates[value], candidates)
     assert chosen == 0.2  # the first of equals
-    assert tried.index.name == "shrinkage" and tried["mAP"].tolist() == [0.5, 1, 1]
+    assert parts is candidates[0.2] and tried.to_dict() == {0.1: 0.5, 0.2: 1, 0.3: 1}
+
+
+def test_a_gain_in_the_fourth_digit_is_a_tie() -> None:
+    places, query = [[float(place)] for place in range(1600)], part([[0.0]], "a")
+    # Average precision is (1 + 2 / 1600) / 2 = 0.500625, or (1 + 2 / 1599) / 2, which is a little more.
+    candidates = {
+        "first": {"train": part(places, "a" + 1598 * "b" + "a"), "val": query},
+        "second": {"train": part(places, "a" + 1597 * "b" + "ab"), "val": query},
+    }
+    chosen, _, tried = stronger_encoder.choose({}, lambda _, value: candidates[value], candidates)
+    assert chosen == "first" and tried["first"] < tried["second"]
+
+
+def test_whitening_forgets_in_which_direction_images_scatter_most() -> None:
+    parts = drawn()
+    white = stronger_encoder.with_pca(parts, 2)
+    centred = parts["train"].features - parts["train"].features.mean(axis=0)
+    directions = np.linalg.svd(centred, full_matrices=False)[2][:2]
+    for name, each in white.items():
+        slow = (parts[name].features - parts["train"].features.mean(axis=0)) @ directions.T
+        slow /= (centred @ directions.T).std(axis=0, ddof=1)
+        slow /= np.linalg.norm(slow, axis=1, keepdims=True)
+        # The sign of a direction is nobody's choice.
+        np.testing.assert_allclose(np.abs(each.features), np.abs(slow), atol=1e-4)
+    few = parts | {"train": parts["train"].take(np.arange(3))}
+    assert stronger_encoder.with_pca(few, 64)["test"].features.shape == (30, 2)
+
+
+def test_a_classifier_ranks_the_gallery_by_the_probability_of_each_label() -> None:
+    parts = drawn()
+    for ranked in (
+        stronger_encoder.with_logistic_regression(parts, 1.0),
+        stronger_encoder.with_class_means(parts),
+    ):
+        np.testing.assert_array_equal(ranked["train"].features[:2], [[1, 0], [0, 1]])  # of an a and a b
+        probabilities = ranked["test"].features
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+        # All 15 images of the more probable category come first, so a query is all right or gets
+        # the mean of 1 / 16, 2 / 17, ...
+        right = probabilities.argmax(axis=1) == (parts["test"].categories == "b")
+        wrong = np.mean([place / (15 + place) for place in range(1, 16)])
+        found = score(ranked["train"], ranked["test"])
+        np.testing.assert_allclose(found.average_precision, np.where(right, 1, wrong))
+
+
+def test_regularisation_makes_logistic_regression_less_certain() -> None:
+    certain, cautious = (
+        stronger_encoder.with_logistic_regression(drawn(), c)["val"].features.max(axis=1) for c in (10, 0.01)
+    )
+    assert certain.mean() > cautious.mean() + 0.1
+
+
+def test_the_nearest_class_mean_is_the_most_probable() -> None:
+    train = part([[0, 0], [2, 0], [0, 3]], "aab")  # the means are (1, 0) and (0, 3)
+    ranked = stronger_encoder.with_class_means({"train": train, "val": part([[1, 1]], "a")})
+    np.testing.assert_allclose(ranked["val"].features, [softmax([-1.0, -5.0])], atol=1e-6)
+
+
+def test_evidence_is_empty_where_nothing_is_known() -> None:
+    parts = {"val": part([[0.0], [1.0]], "ab"), "test": part([[0.1], [0.2]], "ab")}
+    train = pd.Series({"first": 0.9, "second": 0.8})
+    table = stronger_encoder.evidence({"first": parts}, train, {"second": 0.7})
+    assert table.columns.tolist() == ["train", "validation", "unseen categories"]
+    assert table.fillna(-1).to_numpy().tolist() == [[0.9, 0.75, -1], [0.8, -1, 0.7]]
+    assert stronger_encoder.evidence({}, train, {})["unseen categories"].isna().all()
 
 
 def test_missed_queries_find_nothing_of_their_category() -> None:

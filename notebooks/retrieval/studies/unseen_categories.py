@@ -1,15 +1,17 @@
-"""Categories that the encoder has never seen: does fine-tuning help beyond those it was trained on?
+"""Categories that nothing has seen: do fine-tuning and LDA help beyond those that they were fitted to?
 
 Every draw holds out another fifth of the categories. The encoder is trained with proxies on the others; only
 photographs of the held-out categories are then in the gallery (train part) and among the queries (test part).
 Deep metric learning measures generalisation like this, with half of the categories held out (Oh Song et al.,
 "Deep Metric Learning via Lifted Structured Feature Embedding", CVPR 2016). All encoders see the same pixels:
-only their weights differ.
+only their weights differ. LDA, PCA and logistic regression are fitted to the other categories, too.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,10 +26,20 @@ from retrieval.encoders.siamese import interpolate_weights, set_batch_normalisat
 from retrieval.encoders.tensorflow_quiet import keras
 from retrieval.encoders.weights import find_weights
 from retrieval.errors import RetrievalError
-from retrieval.evaluation.intervals import ablation
+from retrieval.evaluation.intervals import MEASURES, ablation
 from retrieval.evaluation.scoring import query_table, score
 from retrieval.features.extraction import SIZE, Describe, extract, to_embedding
 from retrieval.settings import Settings
+from retrieval.studies.stronger_encoder import (
+    CS,
+    DIMENSIONS,
+    SHRINKAGES,
+    Parts,
+    choose,
+    with_lda,
+    with_logistic_regression,
+    with_pca,
+)
 
 DRAWS = range(3)
 RECIPE = training.Recipe(
@@ -42,6 +54,9 @@ RECIPE = training.Recipe(
 )
 SHARES = (0.5, 0.7)  # of the fine-tuned weights
 LOSS = {"scale": 16.0, "smoothing": 0.1}
+# What is fitted to the features of which encoder.
+FITTED = {"plain": ("PCA", "logistic", "LDA"), "fine-tuned": ("LDA",), "interpolated 0.7": ("LDA",)}
+DISAGREE = "draws disagree"
 
 
 def hold_out(categories: np.ndarray, *, draw: int) -> np.ndarray:
@@ -64,7 +79,9 @@ def measure(store: Store, settings: Settings, draw: int) -> pd.DataFrame:
     """The `scoring.query_table` of every encoder on held-out categories, by the column `encoder`.
 
     The encoders are "plain" MobileNetV2, "fine-tuned" with proxies, and "interpolated" between the weights of
-    these two, with each of SHARES. Trains one, unless the table is still valid.
+    these two, with each of SHARES. "plain, LDA" is the same after LDA that is fitted to the other categories;
+    `FITTED` lists these. "logistic" describes images by the probabilities of the other categories. One
+    encoder is trained, unless the table is still valid.
     """
     return store.make(
         f"unseen_{draw}.csv",
@@ -75,7 +92,7 @@ def measure(store: Store, settings: Settings, draw: int) -> pd.DataFrame:
             *(f"mobilenetv2_{part}.npy" for part in PARTS),
         ],
         settings={"seed": settings.seed, "epochs": settings.epochs, "recipe": asdict(RECIPE), "loss": LOSS}
-        | {"shares": [*SHARES]},
+        | {"shares": [*SHARES], "shrinkages": [*SHRINKAGES], "dimensions": [*DIMENSIONS], "cs": [*CS]},
     )
 
 
@@ -83,7 +100,9 @@ def summary(store: Store, *, seed: int) -> pd.DataFrame:
     """The `intervals.ablation` of every draw that `measure` has made; empty if there is none.
 
     Returns:
-        A row for each draw and encoder; all others are compared with "plain".
+        A row for each draw and encoder; all others are compared with "plain". The last draw, "mean", has the
+        means of the measures and differences, the least and the greatest difference as low and high, and
+        the verdict if all draws agree.
 
     Raises:
         RetrievalError: a table is damaged or stale.
@@ -95,7 +114,23 @@ def summary(store: Store, *, seed: int) -> pd.DataFrame:
             tables = {encoder: table.reset_index(drop=True) for encoder, table in groups}
             against = dict.fromkeys(tables.keys() - {"plain"}, "plain")
             rows[draw] = ablation(tables, against, seed=seed)
-    return pd.concat(rows, names=["draw"]) if rows else pd.DataFrame()
+    if not rows:
+        return pd.DataFrame()
+    return pd.concat(rows | {"mean": _mean(pd.concat(rows.values()))}, names=["draw"])
+
+
+def _mean(draws: pd.DataFrame) -> pd.DataFrame:
+    def agreed(verdicts: pd.Series) -> object:
+        return verdicts.iloc[0] if verdicts.nunique() < 2 else DISAGREE
+
+    steps = draws.groupby("step", sort=False)
+    columns = {"against": steps["against"].first()}
+    for measure in MEASURES:
+        difference, verdict = f"{measure} difference", f"{measure} verdict"
+        columns |= {name: steps[name].mean() for name in (measure, difference)}
+        columns |= {f"{measure} low": steps[difference].min(), f"{measure} high": steps[difference].max()}
+        columns[verdict] = steps[verdict].agg(agreed)
+    return pd.DataFrame(columns)
 
 
 def _train_and_measure(store: Store, settings: Settings, draw: int, folder: Path) -> pd.DataFrame:
@@ -108,15 +143,28 @@ def _train_and_measure(store: Store, settings: Settings, draw: int, folder: Path
     tuned = _train(settings, mobilenetv2(weights), seen, folder / "training")
     between = {f"interpolated {share}": interpolate_weights(plain, tuned, share=share) for share in SHARES}
     encoders = {"plain": plain, "fine-tuned": tuned, **between}
+    searched = {"gallery": parts["train"].take(unseen["train"]), "test": parts["test"].take(unseen["test"])}
     tables = {}
     for name, encoder in encoders.items():
+        images = searched | ({part: seen[part] for part in ("train", "val")} if name in FITTED else {})
         describe = to_embedding(conversion.convert(encoder), sizes=[SIZE])
-        gallery, queries = (
-            _embedded(describe, settings.data, parts[part].take(unseen[part]), folder / name / part)
-            for part in ("train", "test")
-        )
-        tables[name] = query_table(score(gallery, queries), queries)
+        embedded = {
+            part: _embedded(describe, settings.data, each, folder / name / part)
+            for part, each in images.items()
+        }
+        for space, each in ({name: embedded} | _fitted(name, embedded)).items():
+            tables[space] = query_table(score(each["gallery"], each["test"]), each["test"])
     return pd.concat(tables, names=["encoder"]).reset_index(level=0)
+
+
+def _fitted(encoder: str, parts: Parts) -> dict[str, Parts]:
+    """The parts after what is fitted to the train part, by the names of the rows; its val part chooses."""
+    change: dict[str, tuple[Callable[[Parts, Any], Parts], Sequence[Any]]] = {
+        "PCA": (with_pca, DIMENSIONS),
+        "logistic": (with_logistic_regression, CS),
+        "LDA": (with_lda, SHRINKAGES),
+    }
+    return {f"{encoder}, {each}": choose(parts, *change[each])[1] for each in FITTED.get(encoder, ())}
 
 
 def _train(settings: Settings, backbone: keras.Model, seen: dict[str, Part], folder: Path) -> keras.Model:
