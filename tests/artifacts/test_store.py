@@ -164,6 +164,9 @@ def test_what_an_interruption_after_the_last_step_left_is_removed(store: Store) 
     (unfinished[0] / "1.weights.h5").touch()
     store.make(FEATURES, by=never)
     assert not (store.folder / "unfinished").exists()
+    arrays = {"a": np.zeros(2)}
+    below = store.make("models/small/model.npz", by=lambda path: path.mkdir(parents=True) or arrays)
+    assert below["a"].tolist() == [0, 0] and not (store.folder / "unfinished").exists()
 
 
 def test_two_that_make_the_same_make_it_once(store: Store) -> None:
@@ -560,3 +563,9 @@ def test_a_part_is_its_maps_and_features(store: Store) -> None:
 def test_every_artifact_has_its_notebook(name: str, step: str) -> None:
     assert step_of(name) == step
     assert step in STEPS
+
+
+def test_a_precision_that_is_missing_stays_a_number(store: Store) -> None:
+    history = pd.DataFrame({"epoch": [1, 2], "val_precision": [np.nan, np.nan]})
+    store.save("siamese_cnn_history.csv", history)
+    pd.testing.assert_frame_equal(store.load("siamese_cnn_history.csv"), history)

@@ -87,8 +87,8 @@ class Store:
                     self._save(names, by(unfinished), settings, inputs)
         remove(unfinished)
         with suppress(OSError):  # the folders above it may hold other unfinished work
-            unfinished.parent.rmdir()
-            unfinished.parent.parent.rmdir()
+            for folder in unfinished.relative_to(self.folder).parents[:-1]:
+                (self.folder / folder).rmdir()
         loaded = tuple(self.load(name) for name in names)
         return loaded if len(names) > 1 else loaded[0]
 
