@@ -64,7 +64,7 @@ def read(path: Path) -> Any:
 
         # A category may be named 1 or NA, and stays what it is called; only numbers can be missing.
         names = dict.fromkeys(("category", "file", "other_file", "kind", "part", "other_part"), str)
-        missing = dict.fromkeys(("distance", "val_precision"), [""])
+        missing = {column: [""] for column in ("distance", "val_precision")}
         return pandas.read_csv(path, dtype=names, keep_default_na=False, na_values=missing)
     # Only the steps that use an encoder pay for loading TensorFlow.
     import keras
