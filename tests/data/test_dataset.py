@@ -25,6 +25,7 @@ from retrieval.data.dataset import (
     remarks,
 )
 from retrieval.data.inspection import inspect
+from retrieval.data.listing import images_in
 from retrieval.evaluation.results import load_reported
 from retrieval.files import sha256
 from retrieval.settings import PROJECT
@@ -226,6 +227,7 @@ def refuse_to_list(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_folder_that_cannot_be_listed_is_named(root, monkeypatch):
     refuse_to_list("owl", monkeypatch)
     fails(lambda: find_images(root), "owl cannot be listed (Permission denied)", "move it away")
+    fails(lambda: images_in(root), "owl cannot be listed (Permission denied)", "move it away")
 
 
 def test_source_and_fingerprint_follow_the_content(root):

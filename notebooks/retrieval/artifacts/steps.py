@@ -8,20 +8,14 @@ STEPS = {
     "more/c_fine_tuning": ("short_training_*",),
     "more/d_stronger_encoder": (
         *("proxy_*", "imagenet_*", "fused_lda_*", "expanded_*", "results/proxy_*", "results/imagenet_*"),
-        *("interpolated_*", "models/interpolated_*", "results/interpolated_*"),
+        *("interpolated_*", "results/interpolated_*"),
         *("results/fused_lda*", "results/expanded*", "results/ablation.csv"),
     ),
     "more/e_feedback": ("results/feedback_beyond.json",),
     "unseen": ("unseen_*",),
     "01_split": ("*_index_*.json", "dataset.json", "images.json", "audit.csv"),
-    "02_mobilenetv2_features": (
-        "mobilenetv2*",
-        "weights.json",
-        "custom*",
-        "models/mobilenetv2/*",
-        "models/custom/*",
-    ),
-    "03_siamese_encoders": ("siamese_*", "models/siamese_*"),
+    "02_mobilenetv2_features": ("mobilenetv2*", "weights.json", "custom*"),
+    "03_siamese_encoders": ("siamese_*",),
     "05_feature_fusion": ("fused*", "results/fused*", "results/comparison*"),
     "06_rocchio_feedback": ("results/feedback.json",),
     "04_kdtree_retrieval": ("results/*",),
@@ -31,9 +25,12 @@ STEPS = {
 def step_of(name: str) -> str:
     """What makes an artifact, the notebook or the target of `make`, or "" if nothing does.
 
-    >>> step_of("siamese_cnn_train.npy")
-    '03_siamese_encoders'
+    A model is made by what makes its features.
+
+    >>> step_of("siamese_cnn_train.npy"), step_of("models/mobilenetv2/model.npz")
+    ('03_siamese_encoders', '02_mobilenetv2_features')
     """
+    name = name.removeprefix("models/")
     steps = (step for step, patterns in STEPS.items() if any(fnmatch(name, pattern) for pattern in patterns))
     return next(steps, "")
 

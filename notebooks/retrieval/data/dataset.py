@@ -11,7 +11,7 @@ from typing import Any
 from unicodedata import normalize
 
 from retrieval.data.decoding import HEIC_SUFFIXES, SUFFIXES
-from retrieval.data.listing import visible
+from retrieval.data.listing import listing, visible, visible_images
 from retrieval.data.sample import drawing
 from retrieval.errors import RetrievalError, SkippedError, shown
 from retrieval.settings import PROJECT
@@ -104,14 +104,10 @@ def find_images(root: Path) -> list[str]:
             same, the categories lie in a deeper folder, a folder cannot be listed, or a name is not valid
             UTF-8.
     """
-    try:
+    with listing():
         if not root.is_dir():
             raise RetrievalError(f"{root} is not a folder: {GET_DATA}")
-        images = sorted(file for file, kept_out in visible(root) if not kept_out and _is_image(file))
-    except OSError as error:
-        raise RetrievalError(
-            f"{error.filename} cannot be listed ({error.strerror}): allow it or move it away"
-        ) from None
+        images = visible_images(root)
     files = [file for file in images if "/" in file] or images
     if not files:
         others = "; ".join(left_out(root, files))
@@ -187,10 +183,6 @@ def _alike(categories: Iterable[str], form: Callable[[str], str]) -> list[list[s
     for name in sorted(categories):
         groups[form(name)].append(name)
     return [names for names in groups.values() if len(names) > 1]
-
-
-def _is_image(file: str) -> bool:
-    return file.lower().endswith(SUFFIXES)
 
 
 def _kind(file: str) -> str:

@@ -3,6 +3,7 @@
 import heapq
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from retrieval.data.decoding import SUFFIXES
@@ -47,19 +48,35 @@ def visible(root: Path) -> Iterator[tuple[str, str]]:
                     heapq.heappush(waiting, (entry.is_symlink(), file, entry.path))
 
 
+@contextmanager
+def listing() -> Iterator[None]:
+    """Turns the error of a folder that cannot be listed into a `RetrievalError`."""
+    try:
+        yield
+    except OSError as error:
+        raise RetrievalError(
+            f"{error.filename} cannot be listed ({error.strerror}): allow it or move it away"
+        ) from None
+
+
+def visible_images(root: Path) -> list[str]:
+    """Every visible image below a folder, relative to it and with `/`, sorted; errors are as in `visible`."""
+    files = (file for file, kept_out in visible(root) if not kept_out)
+    return sorted(file for file in files if file.lower().endswith(SUFFIXES))
+
+
 def images_in(path: Path) -> list[Path]:
     """The images that a path names: itself, or those in a folder, sorted.
 
     Raises:
-        RetrievalError: it is no file, or a folder without images.
+        RetrievalError: it is no file, a folder without images, or one that cannot be listed.
     """
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise RetrievalError(f"{path} is no file and no folder: name one, as in make add IMAGES=folder")
-    files = sorted(
-        file for file, kept_out in visible(path) if not kept_out and file.lower().endswith(SUFFIXES)
-    )
+    with listing():
+        if path.is_file():
+            return [path]
+        if not path.is_dir():
+            raise RetrievalError(f"{path} is no file and no folder: name one, as in make add IMAGES=folder")
+        files = visible_images(path)
     if not files:
         raise RetrievalError(f"{path} holds no images")
     return [path / file for file in files]

@@ -12,7 +12,7 @@ from retrieval.encoders.embeddings import embed_parts
 from retrieval.encoders.tensorflow_quiet import keras, tf
 from retrieval.errors import RetrievalError, shown
 from retrieval.features.extraction import SIZE
-from retrieval.features.litert import load_encoder
+from retrieval.features.litert import load_encoder, scaling
 from retrieval.files import remove
 from retrieval.search.keeping import keep
 from retrieval.settings import RANGES, Settings, encoder_file
@@ -75,10 +75,10 @@ def _converted(path: Path, settings: Settings) -> bytes:
     _need_one_each(model.inputs, model.outputs)
     size = _size(model.inputs[0].shape, settings.encoder_size)
     pixels = RANGES[0] if "int" in model.inputs[0].dtype else settings.encoder_range
-    low, high = map(float, pixels.split(".."))
+    factor, low = scaling(pixels)
 
     def preprocess(images: np.ndarray | tf.Tensor) -> tf.Tensor:
-        return tf.cast(images, tf.float32) * ((high - low) / 255) + low
+        return tf.cast(images, tf.float32) * factor + low
 
     # At unit length, the conversion's tolerance means the same for every encoder.
     unit = keras.Model(model.inputs, keras.layers.UnitNormalization(dtype="float32")(model.outputs[0]))

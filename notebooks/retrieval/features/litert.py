@@ -39,11 +39,21 @@ def load_encoder(model: bytes, size: int, *, pixels: str = RANGES[0]) -> Callabl
     return encode
 
 
+def scaling(pixels: str) -> tuple[float, float]:
+    """What to multiply pixels from 0 to 255 by, and then to add, for the range `pixels`.
+
+    >>> scaling("-1..1")
+    (0.00784313725490196, -1.0)
+    """
+    low, high = map(float, pixels.split(".."))
+    return (high - low) / 255, low
+
+
 def _scaled(image: np.ndarray, dtype: type, pixels: str) -> np.ndarray:
     """A uint8 image as a model takes it: float32 in the range `pixels`, int8 from -128, or as it is."""
     if dtype == np.float32:
-        low, high = map(float, pixels.split(".."))
-        return image * np.float32((high - low) / 255) + np.float32(low)
+        factor, low = scaling(pixels)
+        return image * np.float32(factor) + np.float32(low)
     return (image ^ 128).view(np.int8) if dtype == np.int8 else image
 
 

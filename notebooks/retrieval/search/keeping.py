@@ -14,7 +14,7 @@ from retrieval.features import lda
 from retrieval.features.normalising import l2_normalise
 from retrieval.search import open_set
 from retrieval.search.model import Model, from_arrays, text_of, to_arrays
-from retrieval.search.retriever import GALLERY, MODEL, Retriever, read_file
+from retrieval.search.retriever import GALLERY, MODEL, Retriever, is_added, read_file
 from retrieval.settings import RANGES
 
 
@@ -61,8 +61,7 @@ def _changes(folder: Path, root: Path) -> tuple[list[str], list[str]]:
     for path in last:
         with suppress(RetrievalError, KeyError, ValueError):
             about = text_of(read_file(path)["about"])
-            added = [file for file in about["files"] if file.startswith("/")]
-            return added, about["removed"] if about["root"] == str(root) else []
+            return [*filter(is_added, about["files"])], about["removed"] if about["root"] == str(root) else []
     return [], []
 
 

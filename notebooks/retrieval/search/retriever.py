@@ -10,6 +10,7 @@ Neither TensorFlow nor the notebooks are needed, only the folder `artifacts/mode
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import filterfalse
 from pathlib import Path
 
 import numpy as np
@@ -136,7 +137,7 @@ class Retriever:
     @property
     def added(self) -> list[str]:
         """The files of the gallery that are not of the data set."""
-        return [file for file in self.files if file.startswith("/")]
+        return [*filter(is_added, self.files)]
 
     @property
     def uses_lda(self) -> bool:
@@ -223,8 +224,7 @@ class Retriever:
             if not stay:
                 raise RetrievalError("the gallery cannot be left without an image")
             gone = [file for file in self.files if file in names]
-            of_data_set = [file for file in gone if not file.startswith("/")]
-            removed = sorted({*self.removed, *of_data_set})
+            removed = sorted({*self.removed, *filterfalse(is_added, gone)})
             self._keep([self.files[row] for row in stay], self.features[stay], removed)
         return gone
 
@@ -261,6 +261,11 @@ class Retriever:
     def _keep(self, files: list[str], features: np.ndarray, removed: list[str]) -> None:
         write_gallery(self.folder, self.root, files, features, removed)
         self.files, self.features, self.removed = files, features, removed
+
+
+def is_added(file: str) -> bool:
+    """Whether a file of a gallery is not of the data set."""
+    return file.startswith("/")
 
 
 def write_gallery(
