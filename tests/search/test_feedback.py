@@ -1,4 +1,4 @@
-"""Rocchio and the linear classifier, by hand and against slow versions."""
+"""Rocchio, the linear classifier and the SVM, by hand and against slow versions."""
 
 import numpy as np
 import pytest
@@ -100,3 +100,30 @@ def test_at_unit_length_distance_to_a_point_ranks_as_its_inner_product():
     weights = np.stack([classify(query, index[:9], np.arange(9) < 3) for query in queries])
     by_distance = nearest(index, weights, len(index), method="exact")[1]
     np.testing.assert_array_equal(by_distance, np.argsort(-weights @ index.T, axis=1, kind="stable"))
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_the_svm_separates_what_is_relevant_from_the_rest_and_from_the_gallery(count: int):
+    rng = np.random.default_rng(count)
+    index = l2_normalise(rng.normal(size=(40, 5)) - [4, 0, 0, 0, 0])
+    relevant = np.arange(6) < count
+    side = np.where(relevant, 4, -4)[:, np.newaxis]
+    judged = l2_normalise(rng.normal(size=(6, 5)) + side * np.eye(5)[0])
+    query = np.eye(5)[0]
+    point = feedback.support_vector_machine(index, c=10.0, negatives=30)(query, judged, relevant)
+    assert point.dtype == np.float64 and point.shape == (5,)
+    ahead = [query @ point, *(judged[relevant] @ point)]
+    assert min(ahead) > max(*(judged[~relevant] @ point), *(index @ point))
+    again = feedback.support_vector_machine(index, c=10.0, negatives=30)(query, judged, relevant)
+    np.testing.assert_array_equal(again, point)
+
+
+def test_a_weaker_svm_has_shorter_weights_and_other_negatives_others():
+    index = l2_normalise(np.random.default_rng(0).normal(size=(40, 5)))
+    asked = index[0], index[1:5], np.array([True, False, True, False])
+    points = [
+        feedback.support_vector_machine(index, **options)(*asked)
+        for options in ({"c": 0.1}, {"c": 10.0}, {"negatives": 10}, {"negatives": 10, "seed": 1})
+    ]
+    assert np.linalg.norm(points[0]) < np.linalg.norm(points[1])
+    assert np.abs(points[2] - points[3]).max() > 1e-3

@@ -27,7 +27,7 @@ def test_the_best_setting_of_each_method_is_chosen() -> None:
         (name, setting) for name, choices in candidates.items() for setting in choices
     ]
     for name, rows in tried.groupby("method"):
-        best = rows.loc[rows["right among the new"].idxmax()]
+        best = rows.loc[rows["right among the new"].round(3).idxmax()]  # of equals, the first
         assert chosen[name] == best.setting
         found = simulate(gallery, queries, method=methods[name], rounds=2, judged=4)
         assert best["right among the new"] == pytest.approx(found.residual[1:].mean())

@@ -13,15 +13,16 @@ from retrieval.evaluation.simulation import simulate
 from retrieval.search import feedback
 
 WEIGHTS = ((1.0, 0.75, 0.15), (1.0, 3.0, 0.0), (1.0, 3.0, 1.0), (1.0, 10.0, 5.0))  # alpha, beta, gamma
-ROCCHIO, CLASSIFIER = "Rocchio", "linear classifier"
-SHRINKAGES = (1.0, 10.0, 100.0)
+ROCCHIO, CLASSIFIER, MACHINE = "Rocchio", "linear classifier", "linear SVM"
+SHRINKAGES = (100.0, 10.0, 1.0)
+CS = (0.1, 1.0, 10.0)
 
 
 def candidates(gallery: np.ndarray) -> dict[str, dict[Any, feedback.Method]]:
-    """Rocchio with several weights and the linear classifier with several shrinkages, by name and setting.
+    """Rocchio, the linear classifier and the SVM with several settings each, by name and setting.
 
     Args:
-        gallery: unit rows `[n, dim]`, which the classifier learns its covariance from.
+        gallery: unit rows `[n, dim]`: the classifier's covariance and the SVM's negatives are taken from it.
     """
     return {
         ROCCHIO: {
@@ -31,6 +32,7 @@ def candidates(gallery: np.ndarray) -> dict[str, dict[Any, feedback.Method]]:
         CLASSIFIER: {
             shrinkage: feedback.linear_classifier(gallery, shrinkage=shrinkage) for shrinkage in SHRINKAGES
         },
+        MACHINE: {c: feedback.support_vector_machine(gallery, c=c) for c in CS},
     }
 
 
@@ -38,6 +40,8 @@ def choose(
     gallery: Part, queries: Part, *, rounds: int, judged: int
 ) -> tuple[dict[str, Any], dict[str, feedback.Method], pd.DataFrame]:
     """The best setting of each method: the most relevant images among all that are shown in all rounds.
+
+    Shares are compared to three digits; of equals, the first is chosen.
 
     Args:
         gallery: unit rows, what is searched.
@@ -57,7 +61,7 @@ def choose(
             .mean()
             for setting, method in choices.items()
         }
-        settings[name] = max(scores, key=scores.__getitem__)
+        settings[name] = max(scores, key=lambda setting: round(scores[setting], 3))
         methods[name] = choices[settings[name]]
         rows += [(name, setting, value) for setting, value in scores.items()]
     return settings, methods, pd.DataFrame(rows, columns=["method", "setting", "right among the new"])
@@ -83,11 +87,11 @@ def paired(first: np.ndarray, second: np.ndarray, groups: np.ndarray, *, seed: i
 def named(settings: Mapping[str, Any]) -> dict[str, float]:
     """The settings that `choose` gives, each under its own name.
 
-    >>> named({"Rocchio": (1.0, 3.0, 1.0), "linear classifier": 10.0})
-    {'alpha': 1.0, 'beta': 3.0, 'gamma': 1.0, 'shrinkage': 10.0}
+    >>> named({"Rocchio": (1.0, 3.0, 1.0), "linear classifier": 10.0, "linear SVM": 0.1})
+    {'alpha': 1.0, 'beta': 3.0, 'gamma': 1.0, 'shrinkage': 10.0, 'c': 0.1}
     """
     weights = dict(zip(("alpha", "beta", "gamma"), settings[ROCCHIO], strict=True))
-    return weights | {"shrinkage": settings[CLASSIFIER]}
+    return weights | {"shrinkage": settings[CLASSIFIER], "c": settings[MACHINE]}
 
 
 def curves(measured: Mapping[tuple[float, str], np.ndarray], weak: np.ndarray) -> list[dict[str, Any]]:
