@@ -79,6 +79,13 @@ def test_only_the_inputs_of_activated_convolutions_are_kept():
     assert len(runs) == 34  # of 35 activations: no convolution follows the last
 
 
+def test_frozen_batch_normalisation_is_folded_into_all_convolutions_also_within_a_model():
+    encoder = siamese.set_batch_normalisation(a_backbone(), None)
+    inner, outer = siamese.for_training(keras.Sequential([encoder, keras.layers.UnitNormalization()])).layers
+    assert sum(isinstance(layer, siamese.Folded) for layer in inner.layers) == 52
+    assert isinstance(outer, keras.layers.UnitNormalization)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 1.0])
 def test_interpolated_weights_lie_between_both_and_change_neither(share: float):
     start, end = siamese.siamese_cnn(seed=0), siamese.siamese_cnn(seed=1)

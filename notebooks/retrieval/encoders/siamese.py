@@ -103,24 +103,66 @@ class Recomputed(keras.layers.Layer):
         return outputs
 
 
+class Folded(keras.layers.Layer):
+    """A convolution and its frozen batch normalisation as one: nearly the same figures in less time.
+
+    Frozen batch normalisation multiplies and adds what never changes. Here the factor goes into the kernel,
+    and the summand becomes the bias.
+    """
+
+    def __init__(self, steps: Sequence[keras.Layer]) -> None:
+        super().__init__()
+        self.convolution, self.normalisation = steps
+
+    def build(self, shape: Sequence[int | None]) -> None:
+        self.convolution.build(shape)
+        self.normalisation.build(self.convolution.compute_output_shape(shape))
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None, mask: None = None) -> tf.Tensor:
+        convolution, fixed = self.convolution, self.normalisation
+        scale = fixed.gamma * tf.math.rsqrt(fixed.moving_variance + fixed.epsilon)
+        options = {"strides": [1, *convolution.strides, 1], "padding": convolution.padding.upper()}
+        if isinstance(convolution, layers.DepthwiseConv2D):
+            outputs = tf.nn.depthwise_conv2d(inputs, convolution.kernel * scale[:, tf.newaxis], **options)
+        else:
+            outputs = tf.nn.conv2d(inputs, convolution.kernel * scale, **options)
+        return tf.nn.bias_add(outputs, fixed.beta - fixed.moving_mean * scale)
+
+
 def for_training(encoder: keras.Model) -> keras.Model:
     """The same network in less time and memory, for `stateless_call` with the weights of the encoder.
 
     The encoder stays one of plain Keras layers, and so does the file that it is saved to.
     """
-    runs = {id(run[0]): run for run in _activated_convolutions(encoder.layers)}
-    done = {id(layer) for run in runs.values() for layer in run[1:]}
+    runs = [(Recomputed, run) for run in _activated_convolutions(encoder.layers)]
+    runs += [(Folded, pair) for pair in pairwise(encoder.layers) if _is_folded(*pair)]
+    # A run takes the place of its batch normalisation, which is the layer that is called with a mask.
+    merged = {id(next(filter(_normalises, run))): (kind, run) for kind, run in runs}
+    done = {id(layer) for _, run in runs for layer in run}
 
     def copy(layer: keras.Layer) -> keras.Layer:
         plain = type(layer) is not layers.BatchNormalization
         return (type(layer) if plain else FusedBatchNormalization).from_config(layer.get_config())
 
     def clone(layer: keras.Layer) -> keras.Layer:
-        if id(layer) in done:
-            return layers.Identity()
-        return Recomputed([*map(copy, runs[id(layer)])]) if id(layer) in runs else copy(layer)
+        if isinstance(layer, keras.Model):
+            return for_training(layer)
+        if id(layer) in merged:
+            kind, run = merged[id(layer)]
+            return kind([*map(copy, run)])
+        return layers.Identity() if id(layer) in done else copy(layer)
 
     return keras.models.clone_model(encoder, clone_function=clone)
+
+
+def _normalises(layer: keras.Layer) -> bool:
+    return isinstance(layer, layers.BatchNormalization)
+
+
+def _is_folded(first: keras.Layer, second: keras.Layer) -> bool:
+    # The small CNN's has a bias, and an activation before its batch normalisation.
+    convolution = isinstance(first, (layers.Conv2D, layers.DepthwiseConv2D)) and not first.use_bias
+    return convolution and _normalises(second) and not second.trainable
 
 
 def _activated_convolutions(chain: Sequence[keras.Layer]) -> Iterator[Sequence[keras.Layer]]:
@@ -129,8 +171,7 @@ def _activated_convolutions(chain: Sequence[keras.Layer]) -> Iterator[Sequence[k
     Frozen batch normalisation keeps nothing for the gradients, so there is nothing to save.
     """
     for start, (first, second) in enumerate(pairwise(chain)):
-        kinds = isinstance(first, layers.BatchNormalization) and isinstance(second, layers.ReLU)
-        if kinds and first.trainable:
+        if _normalises(first) and isinstance(second, layers.ReLU) and first.trainable:
             end = start + 2 + isinstance(chain[start + 2], layers.ZeroPadding2D)
             if isinstance(chain[end], (layers.Conv2D, layers.DepthwiseConv2D)):
                 yield chain[start : end + 1]
