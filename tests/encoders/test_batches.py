@@ -34,6 +34,14 @@ def test_a_batch_of_few_categories_and_few_images():
     assert sorted(labels[rows].tolist()) == [0, 0, 0, 1, 1, 1]
 
 
+@given(st.integers(1, 100), st.integers(1, 70))
+def test_shuffled_batches_hold_no_image_twice(n: int, batch: int) -> None:
+    batches_of_epoch = batches.shuffled_batches(n, batch, np.random.default_rng(0))
+    assert batches_of_epoch.shape == ((n // batch, batch) if n >= batch else (1, n))
+    rows = batches_of_epoch.ravel()
+    assert len(set(rows.tolist())) == len(rows) and rows.max() < n
+
+
 def test_neutral_variation_only_resizes():
     images = np.random.default_rng(0).uniform(-1, 1, (2, 8, 8, 3)).astype(np.float32)
     whole, neutral = np.tile([0, 0, 1, 1], (2, 1)).astype(np.float32), np.ones((2, 3), np.float32)

@@ -37,9 +37,9 @@ def a_store(folder: Path) -> Store:
 
 def test_parts_and_open_set_distances_are_kept_and_not_made_twice(tmp_path: Path, monkeypatch) -> None:
     store = a_store(tmp_path)
-    options = {"model": "colour.tflite", "sizes": SIZES}
+    options = {"model": "colour.tflite", "sizes": SIZES, "mirrored": True}
     parts = embeddings.embed_parts(store, tmp_path, "colour", **options)
-    describe = to_embedding(store.load("colour.tflite"), sizes=SIZES)
+    describe = to_embedding(store.load("colour.tflite"), sizes=SIZES, mirrored=True)
     for part, each in parts.items():
         rows = [describe(tmp_path / part / f"{row}.png") for row in range(3)]
         np.testing.assert_array_equal(each.features, rows)

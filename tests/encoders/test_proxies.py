@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from retrieval.encoders import proxies
+from retrieval.features.normalising import l2_normalise
 
 
 def an_encoder() -> keras.Model:
@@ -29,6 +30,10 @@ def test_proxies_are_trained_and_stay_on_the_sphere():
     kernel = model.get_layer("proxies").kernel.numpy() / proxies.PROXY_LENGTH
     assert np.abs(kernel - np.eye(3)).max() > 0.05
     np.testing.assert_allclose(np.linalg.norm(kernel, axis=0), 1, atol=1e-5)
+    encoder, points = proxies.without_proxies(model)
+    np.testing.assert_allclose(points, kernel.T, atol=1e-6)
+    embeddings = l2_normalise(encoder(images).numpy())
+    np.testing.assert_allclose(embeddings @ points.T, model(images), atol=1e-5)
 
 
 def test_loss_by_hand():

@@ -90,7 +90,7 @@ def test_frozen_batch_normalisation_is_folded_into_all_convolutions_also_within_
 def test_interpolated_weights_lie_between_both_and_change_neither(share: float):
     start, end = siamese.siamese_cnn(seed=0), siamese.siamese_cnn(seed=1)
     before = [each.get_weights() for each in (start, end)]
-    between = siamese.interpolate_weights(start, end, share=share)
+    between = siamese.interpolate_weights([start, end], [1 - share, share])
     assert [layer.name for layer in between.layers] == [layer.name for layer in start.layers]
     for got, first, last in zip(between.get_weights(), *before, strict=True):
         np.testing.assert_allclose(got, first + share * (last - first), atol=1e-7)

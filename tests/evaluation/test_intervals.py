@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from retrieval.data.parts import Part
 from retrieval.evaluation import intervals as module
 from retrieval.evaluation.intervals import (
+    DISAGREE,
     MEASURES,
     ablation,
+    agreed,
     compare,
     intervals,
     worst_f1,
@@ -103,6 +105,27 @@ def test_an_ablation_compares_every_step_with_the_one_it_builds_on() -> None:
     assert steps.loc["start"].filter(like="difference").isna().all()
 
 
+def flat(precision: float) -> pd.DataFrame:
+    columns = {"precision_at_3": precision, "average_precision": precision / 2, "nmrr": 1 - precision}
+    return pd.DataFrame({"file": list("abcd"), "group": range(4), **columns})
+
+
+def test_trainings_give_a_verdict_only_if_they_agree() -> None:
+    def over(precisions: list[float]) -> pd.DataFrame:
+        tables = [{"base": flat(0.5), "step": flat(precision)} for precision in precisions]
+        return agreed([ablation(each, {"step": "base"}, seed=0) for each in tables])
+
+    verdicts = [f"{measure} verdict" for measure in MEASURES]
+    better, torn, same = over([0.6, 0.7, 0.8]), over([0.6, 0.7, 0.5]), over([0.5, 0.5])
+    assert better.loc["step", verdicts].tolist() == ["better"] * 3 and better.against["step"] == "base"
+    columns = [f"{measure}{part}" for measure in MEASURES for part in ("", " difference", " low", " high")]
+    expected = [0.7, 0.2, 0.1, 0.3, 0.35, 0.1, 0.05, 0.15, 0.3, -0.2, -0.3, -0.1]
+    np.testing.assert_allclose(better.loc["step", columns].astype(float), expected)
+    assert torn.loc["step", verdicts].tolist() == [DISAGREE] * 3
+    assert same.loc["step", verdicts].tolist() == ["no difference"] * 3
+    assert better.loc["base", ["P@3 difference", "P@3 verdict"]].isna().all()
+
+
 def slow_worst_f1(queries: list[tuple[str, list[str]]]) -> float:
     """The mean F1 of the five worst of the categories of these queries, each with what it retrieved."""
     right = Counter(category for category, found in queries for name in found if name == category)
@@ -133,7 +156,7 @@ def test_the_worst_five_are_chosen_anew_in_all_resamples_of_the_groups(groups):
     least, most = (
         np.quantile(means, [share - 0.02, share + 0.02], method="inverted_cdf") for share in (0.025, 0.975)
     )
-    assert low == pytest.approx(value) or 2 * value - most[1] - 1e-9 <= low <= 2 * value - most[0] + 1e-9
+    assert low in (0, pytest.approx(value)) or 2 * value - most[1] - 1e-9 <= low <= 2 * value - most[0] + 1e-9
     assert high == 1 or 2 * value - least[1] - 1e-9 <= high <= 2 * value - least[0] + 1e-9
 
 

@@ -47,7 +47,7 @@ def a_result(*, accuracy: float = 0.874, comparable: bool = True) -> dict:
             store.save(f"mobilenetv2_{part}.npy", np.zeros((1, 1), np.float32))
         store.save("dataset.json", data)
         store.save("weights.json", {"name": "ImageNet's", "sha256": "0"})
-        return report.keep(store, "mobilenetv2", queries, categories, (0.6, 0.55, 0.7))
+        return report.keep(store, "mobilenetv2", report.Measured(queries, categories, (0.6, 0.55, 0.7)))
 
 
 def test_a_result_is_plain_json_with_every_key() -> None:
@@ -103,7 +103,7 @@ def test_the_caption_says_what_the_figures_belong_to() -> None:
 def test_a_method_of_ones_own_comes_last_under_its_name() -> None:
     results = {"my_own": a_result(), "expanded": a_result(), "mobilenetv2": a_result()}
     table = report.summary(results, REPORTED)
-    assert list(table.index) == ["MobileNetV2", "two encoders, LDA, expanded", "my own"]
+    assert list(table.index) == ["MobileNetV2", "three encoders, LDA, expanded", "my own"]
 
 
 def test_methods_that_are_others_under_another_name_are_named() -> None:
@@ -115,7 +115,7 @@ def test_methods_that_are_others_under_another_name_are_named() -> None:
     other = a_result() | {"weight": 0, "parts": ["mobilenetv2", "custom"]}
     assert report.remarks({"fused_weighted": other})[0].startswith("Fused weighted is custom encoder alone")
     assert report.remarks({"expanded": a_result() | {"k": 0}}) == [
-        "two encoders, LDA, expanded is two encoders, LDA: validation chose no expansion"
+        "three encoders, LDA, expanded is three encoders, LDA: validation chose no expansion"
     ]
 
 

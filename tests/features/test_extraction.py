@@ -13,6 +13,7 @@ from retrieval.encoders import conversion, siamese
 from retrieval.errors import RetrievalError
 from retrieval.features import extraction
 from retrieval.features.litert import load_encoder
+from retrieval.features.normalising import l2_normalise
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +93,11 @@ def test_embeddings_at_several_sizes_are_added_up_at_unit_length(folder):
     np.testing.assert_allclose(at_16, siamese.embed(encoder, smooth[np.newaxis])[0], atol=1e-6)
     np.testing.assert_allclose(both, (at_16 + at_24) / np.linalg.norm(at_16 + at_24), atol=1e-6)
     assert np.abs(at_16 - at_24).max() > 1e-3
+    flipped = l2_normalise(siamese.embed(encoder, smooth[np.newaxis, :, ::-1]))[0]
+    mirrored = extraction.to_embedding(model, sizes=[16], mirrored=True)(file)
+    expected = (at_16 + flipped) / np.linalg.norm(at_16 + flipped)
+    np.testing.assert_allclose(mirrored, expected, atol=1e-6)
+    assert np.abs(at_16 - flipped).max() > 1e-3
 
 
 @pytest.fixture

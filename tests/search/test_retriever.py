@@ -40,7 +40,7 @@ def original(tmp_path_factory: pytest.TempPathFactory, encoder: bytes) -> Path:
     folder = tmp_path_factory.mktemp("retriever")
     tiny.draw(folder / "photos")
     files = find_images(folder / "photos")
-    about = {"name": "small", "sizes": SIZES, "resample": 2, "pixels": "0..255"}
+    about = {"name": "small", "sizes": SIZES, "mirrored": True, "resample": 2, "pixels": "0..255"}
     plain = Model(encoder, np.linspace(0, 1, 21, dtype=np.float32), None, np.empty(0, np.float32), about)
     rows = np.stack([plain.encode(folder / "photos" / file) for file in files])
     fitted = lda.fit(rows, np.array([category_of(file) for file in files]), shrinkage=0.1)
@@ -236,7 +236,7 @@ def store(original: Path, tmp_path: Path, encoder: bytes) -> Store:
         store.save(name, content)
     store.save("dataset.json", {"sha256": "photos"})
     store.save("small.tflite", encoder)
-    describe = extraction.to_embedding(encoder, sizes=SIZES)
+    describe = extraction.to_embedding(encoder, sizes=SIZES, mirrored=True)
     for part in PARTS:
         rows = np.stack([describe(original / "photos" / file) for file in store.files(part)])
         store.save(f"small_{part}.npy", rows)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 from pictures import fails
 from scipy.special import softmax
 
 from retrieval.data.parts import PARTS, Part
+from retrieval.evaluation import intervals
+from retrieval.evaluation.results import Measured
 from retrieval.evaluation.scoring import score
 from retrieval.studies import stronger_encoder
 
@@ -45,11 +48,20 @@ def test_categories_without_scatter_are_told_in_a_line() -> None:
     fails(lambda: stronger_encoder.with_lda(parts, shrinkage=0.1), "no scatter")
 
 
-def test_features_of_two_encoders_are_joined_part_by_part() -> None:
+def test_features_of_encoders_are_joined_part_by_part() -> None:
     parts = drawn()
-    both = stronger_encoder.joined(parts, stronger_encoder.with_lda(parts, shrinkage=0.1))
-    assert [each.features.shape for each in both.values()] == [(30, 4)] * 3
-    np.testing.assert_array_equal(both["val"].features[:, :3], parts["val"].features)
+    after_lda = stronger_encoder.with_lda(parts, shrinkage=0.1)
+    all_three = stronger_encoder.joined(parts, after_lda, parts)
+    assert [each.features.shape for each in all_three.values()] == [(30, 7)] * 3
+    np.testing.assert_array_equal(all_three["val"].features[:, :3], parts["val"].features)
+    np.testing.assert_array_equal(all_three["val"].features[:, 3], after_lda["val"].features[:, 0])
+
+
+def test_cosines_to_proxies_by_hand() -> None:
+    parts = dict.fromkeys(PARTS, part([[0.6, 0.8], [1, 0]], "ab"))
+    cosines = stronger_encoder.with_cosines(parts, np.array([[0.0, 1.0], [0.8, 0.6]]))
+    expected = [np.array([0.8, 0.96]) / np.hypot(0.8, 0.96), [0, 1]]
+    np.testing.assert_allclose(cosines["test"].features, expected, atol=1e-6)
 
 
 def test_only_queries_are_expanded() -> None:
@@ -150,3 +162,21 @@ def test_missed_queries_find_nothing_of_their_category() -> None:
     np.testing.assert_allclose(missed.distance, [0.5, 0.5], atol=1e-6)
     both = stronger_encoder.missed(gallery, part([[11.6]], "a"), k=2)
     assert both.found.tolist() == [""]
+
+
+def test_a_verdict_that_rests_on_one_training_is_withdrawn() -> None:
+    def measured(precision: float, category: str = "a") -> Measured:
+        columns = {"precision_at_3": precision, "average_precision": precision, "nmrr": 1 - precision}
+        table = pd.DataFrame({"file": list("abcd"), "group": range(4), **columns})
+        report = pd.DataFrame({"f1": [0.5, 0.9]}, index=[category, "z"])
+        return Measured(table, report, (precision, 0.1, 0.9))
+
+    first = {"plain": measured(0.5), "trained": measured(0.6, "b"), "LDA": measured(0.8)}
+    against = {"trained": "plain", "LDA": "trained"}
+    table = stronger_encoder.ablation(first, {"trained": measured(0.4)}, against, seed=0)
+    assert table["P@3 verdict"].tolist()[1:] == [intervals.DISAGREE, "better"]
+    assert table["P@3"].tolist() == [0.5, 0.6, 0.8]
+    assert table["P@3 difference"]["trained"] == pytest.approx(0.1)
+    np.testing.assert_array_equal(table["mAP again"], [np.nan, 0.4, np.nan])
+    assert table["worst F1"].tolist() == [0.5, 0.6, 0.8] and table["worst category"].tolist() == list("aba")
+    assert set(stronger_encoder.SHOWN) <= set(table.columns)

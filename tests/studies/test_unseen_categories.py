@@ -52,7 +52,7 @@ def test_draws_have_a_mean_and_a_verdict_if_they_agree(tmp_path: Path) -> None:
     verdicts = mean.loc[["lda", "tuned"], ["against", "P@3 verdict", "mAP verdict"]]
     assert verdicts.to_numpy().tolist() == [
         ["plain", "better", "no difference"],
-        ["plain", "draws disagree", "no difference"],
+        ["plain", "trainings disagree", "no difference"],
     ]
     assert mean.loc["plain", columns].isna().all()
 

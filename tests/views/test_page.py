@@ -20,11 +20,7 @@ from bs4.element import Tag
 from PIL import Image
 
 from retrieval.artifacts.store import Store
-from retrieval.evaluation import metrics
-from retrieval.evaluation.intervals import worst_f1
-from retrieval.evaluation.results import SHOWN, K, keep, load_reported, read_results, title
-from retrieval.evaluation.scoring import query_table, score
-from retrieval.search.neighbours import nearest
+from retrieval.evaluation.results import SHOWN, keep, load_reported, measure, read_results, title
 from retrieval.settings import PROJECT
 from retrieval.views import feature_map, page
 
@@ -58,10 +54,7 @@ def build(folder: Path, categories: list[str], *, methods: tuple[str, ...], comp
             features = (own + 0.4 * noise**2 * rng.normal(size=own.shape)).astype(np.float32)
             store.save(f"{method}_{part}.npy", features)
         train, test = store.part(method, "train"), store.part(method, "test")
-        found = index[nearest(train.features, test.features, K)[1]]
-        table = query_table(score(train, test), test)
-        worst = worst_f1(queries, found, groups=test.groups)
-        keep(store, method, table, metrics.category_report(queries, found), worst)
+        keep(store, method, measure(train, test, seed=0))
     return folder
 
 

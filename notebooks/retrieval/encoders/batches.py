@@ -1,4 +1,4 @@
-"""Batches of P categories x K images, and the random variation of every image each time it is used."""
+"""Batches of positions, and the random variation of every image each time it is used."""
 
 import numpy as np
 
@@ -15,6 +15,15 @@ def draw_batch(labels: np.ndarray, categories: int, images: int, rng: np.random.
     chosen = rng.choice(present, min(categories, len(present)), replace=False)
     members = (np.flatnonzero(labels == category) for category in chosen)
     return np.concatenate([rng.choice(rows, images, replace=len(rows) < images) for rows in members])
+
+
+def shuffled_batches(n: int, batch: int, rng: np.random.Generator) -> np.ndarray:
+    """Positions of n images in random order, none twice, integers `[n_batches, batch]`.
+
+    What does not fill a batch is left out. If there are fewer images than a batch has, all are one batch.
+    """
+    batches = max(1, n // batch)
+    return rng.permutation(n)[: batches * batch].reshape(batches, -1)
 
 
 def draw_crops(n: int, least_area: float, rng: np.random.Generator) -> np.ndarray:

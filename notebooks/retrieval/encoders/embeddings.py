@@ -14,7 +14,14 @@ from retrieval.settings import RANGES
 
 
 def embed_parts(
-    store: Store, root: Path, features: str, *, model: str, sizes: Sequence[int], pixels: str = RANGES[0]
+    store: Store,
+    root: Path,
+    features: str,
+    *,
+    model: str,
+    sizes: Sequence[int],
+    mirrored: bool = False,
+    pixels: str = RANGES[0],
 ) -> dict[str, Part]:
     """The three parts with an encoder's unit embeddings, kept as `<features>_<part>.npy`; as `Store.parts`.
 
@@ -25,15 +32,13 @@ def embed_parts(
         root: folder of the data set.
         features: what the artifacts are called.
         model: the converted encoder, a `.tflite` artifact.
-        sizes, pixels: as `extraction.to_embedding`.
+        sizes, mirrored, pixels: as `extraction.to_embedding`.
 
     Raises:
         RetrievalError: as `Store.make`, or an image cannot be read.
     """
-    describe = to_embedding(store.load(model), sizes=sizes, pixels=pixels)
-    settings = {"sizes": list(sizes), "resample": "bilinear"}
-    if pixels != RANGES[0]:
-        settings["pixels"] = pixels
+    describe = to_embedding(store.load(model), sizes=sizes, mirrored=mirrored, pixels=pixels)
+    settings = {"sizes": list(sizes), "mirrored": mirrored, "pixels": pixels}
 
     def by(unfinished: Path, part: str) -> np.ndarray:
         return extract(describe, root, store.files(part), unfinished=unfinished)

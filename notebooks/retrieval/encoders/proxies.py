@@ -29,9 +29,9 @@ def with_proxies(encoder: keras.Model, proxies: np.ndarray) -> keras.Model:
     return model
 
 
-def without_proxies(model: keras.Model) -> keras.Model:
-    """The encoder that `with_proxies` was given: in use, images are compared with images."""
-    return model.layers[0]
+def without_proxies(model: keras.Model) -> tuple[keras.Model, np.ndarray]:
+    """The encoder that `with_proxies` was given, and the trained proxies, unit rows `[n_categories, dim]`."""
+    return model.layers[0], l2_normalise(model.get_layer("proxies").get_weights()[0].T)
 
 
 def category_means(features: np.ndarray, categories: np.ndarray) -> np.ndarray:

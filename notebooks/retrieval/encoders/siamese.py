@@ -177,17 +177,18 @@ def _activated_convolutions(chain: Sequence[keras.Layer]) -> Iterator[Sequence[k
                 yield chain[start : end + 1]
 
 
-def interpolate_weights(start: keras.Model, end: keras.Model, *, share: float = 0.5) -> keras.Model:
-    """A new encoder with weights between the pretrained and the fine-tuned ones (weight interpolation).
+def interpolate_weights(encoders: Sequence[keras.Model], shares: Sequence[float]) -> keras.Model:
+    """A new encoder whose weights are a mean of those of encoders with the same layers.
 
-    It keeps more of what the pretrained encoder knew about everything that it was not tuned on (Wortsman
-    et al., "Robust fine-tuning of zero-shot models", CVPR 2022; `share`, in [0, 1], of the fine-tuned weights
-    is their alpha). Batch normalisation must have been frozen: moving statistics have no meaningful mean.
+    Between a pretrained encoder and fine-tuned ones, it keeps more of what the first knew about everything
+    that the others were not tuned on (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022,
+    and "Model soups", ICML 2022, of several fine-tuned encoders). The shares are of each encoder, and add up
+    to 1. Batch normalisation must have been frozen: moving statistics have no meaningful mean.
     """
-    encoder = keras.models.clone_model(start)
-    pairs = zip(start.get_weights(), end.get_weights(), strict=True)
-    encoder.set_weights([(1 - share) * before + share * after for before, after in pairs])
-    return encoder
+    between = keras.models.clone_model(encoders[0])
+    each = zip(*(encoder.get_weights() for encoder in encoders), strict=True)
+    between.set_weights([sum(share * one for share, one in zip(shares, same, strict=True)) for same in each])
+    return between
 
 
 def layer_table(encoder: keras.Model, size: int) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Training an encoder, with checkpoints from which an interrupted training goes on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ import pandas as pd
 
 from retrieval.artifacts.store import Store
 from retrieval.data.images import load_images
-from retrieval.encoders.batches import draw_batch, draw_colours, draw_crops, vary
+from retrieval.encoders.batches import draw_batch, draw_colours, draw_crops, shuffled_batches, vary
 from retrieval.encoders.checkpoints import History, best_epoch, resume, save_epoch, weights_file
 from retrieval.encoders.mobilenetv2 import preprocess
 from retrieval.encoders.siamese import embed, for_training
@@ -38,18 +38,19 @@ class Recipe:
         size: pixels on a side of the images for training and validation.
         crop: pixels on a side of the crops that the encoder sees in training.
         least_area: the smallest share of an image that a crop shows, in (0, 1].
-        categories: P, how many categories a batch holds.
-        images: K, how many images of each.
+        batch: images in a batch.
+        of_each: how many images of each category a batch has (K; P is batch / K). None is for a loss that
+            needs no pairs: an epoch then shows every image once, in random order.
         learning_rate: Adam's highest, after warming up and before the cosine decay.
-        epochs: the most epochs. In one epoch the encoder sees about as many images as the train part has.
+        epochs: the most epochs. One has as many batches as the train part fills.
         patience: epochs without a better validation precision before training stops.
     """
 
     size: int
     crop: int
     least_area: float
-    categories: int
-    images: int
+    batch: int
+    of_each: int | None
     learning_rate: float
     epochs: int
     patience: int
@@ -89,37 +90,37 @@ def fit(
     recipes: Sequence[Recipe],
     loss: partial[dict[str, tf.Tensor]],
     needs: Sequence[str] = (),
-    keep: Callable[[keras.Model], keras.Model] = lambda model: model,
+    number: int = 0,
     show: Callable[[pd.DataFrame], None] = lambda history: None,
 ) -> tuple[keras.Model, pd.DataFrame]:
     """A trained encoder and its history: the artifacts `<name>.keras` and `<name>_history.csv`.
 
-    They are loaded if they are valid, else the encoder is built and trained with the seed of the store's
-    settings. The history counts epochs through all stages.
+    They are loaded if they are valid, else the encoder is built and trained. The history counts epochs
+    through all stages.
 
     Args:
         photographs: from pixels on a side to the images of train and val.
         recipes: one for each stage, whose crops differ; it goes on with what the one before has learned.
         loss: a loss with its settings as keywords, which are recorded.
         needs: the artifacts that the encoder is built from, beside the photographs.
-        keep: what is saved of the trained model.
+        number: of the training; each draws other batches, from the seed of the store's settings on.
         show: is given the history after every epoch (of the current stage) and at the end (of all stages).
 
     Raises:
         RetrievalError: as `Store.make`.
     """
     settings = {key: store.settings[key] for key in ("seed", "epochs")}
-    settings |= {"recipes": [*map(asdict, recipes)], "loss": loss.keywords}
+    settings |= {"recipes": [*map(asdict, recipes)], "loss": loss.keywords, "number": number}
 
     def by(folder: Path) -> tuple[keras.Model, pd.DataFrame]:
         model, histories = build(), []
         for stage in recipes:
             checkpoints = folder / str(stage.crop)
-            options = {"loss": loss, "seed": settings["seed"], "folder": checkpoints, "on_epoch": show}
-            model, history = train(model, *photographs(stage.size), stage, **options)
+            options = {"loss": loss, "seed": settings["seed"] + number, "folder": checkpoints}
+            model, history = train(model, *photographs(stage.size), stage, **options, on_epoch=show)
             histories.append(history)
         history = pd.concat(histories, ignore_index=True)
-        return keep(model), history.assign(epoch=history.index + 1)
+        return model, history.assign(epoch=history.index + 1)
 
     names, needs = (f"{name}.keras", f"{name}_history.csv"), [*PHOTOGRAPHS, *needs]
     encoder, history = store.make(*names, by=by, needs=needs, settings=settings)
@@ -154,8 +155,7 @@ def train(
         RetrievalError: a checkpoint cannot be written.
     """
     labels = np.unique(train_set[1], return_inverse=True)[1]
-    batch = min(recipe.categories, labels.max() + 1) * recipe.images
-    steps = max(1, len(labels) // batch)
+    steps = len([*_epoch(labels, recipe, np.random.default_rng(seed))])
     encoder.compile(keras.optimizers.Adam(_learning_rate(recipe, steps)))
     encoder.optimizer.build(encoder.trainable_variables)
     history, step = resume(encoder, folder), training_step(encoder, loss, recipe.crop)
@@ -163,8 +163,12 @@ def train(
         while len(history) < min(recipe.epochs, best_epoch(history) + recipe.patience):
             progress.set_description(f"epoch {len(history) + 1} of {recipe.epochs}", refresh=False)
             started, rng, batches = monotonic(), np.random.default_rng([seed, len(history)]), []
-            for _ in range(steps):
-                batches.append(step(*_draw(train_set[0], labels, recipe, rng)))
+            for rows in _epoch(labels, recipe, rng):
+                crops, colours = (
+                    draw_crops(len(rows), recipe.least_area, rng),
+                    draw_colours(len(rows), COLOURS, rng),
+                )
+                batches.append(step(train_set[0][rows], labels[rows], crops, colours))
                 progress.update()
             row = {key: float(np.mean([batch[key] for batch in batches])) for key in batches[0]}
             row["val_precision"] = validation_precision(encoder, *val_set)
@@ -242,13 +246,14 @@ def validation_precision(encoder: keras.Model, images: np.ndarray, categories: n
     return float((right[queries].sum(axis=1) / wanted[queries]).mean()) if queries.any() else float("nan")
 
 
-def _draw(
-    images: np.ndarray, labels: np.ndarray, recipe: Recipe, rng: np.random.Generator
-) -> tuple[np.ndarray, ...]:
-    """A batch for `training_step`: images, labels, crops and colours."""
-    rows = draw_batch(labels, recipe.categories, recipe.images, rng)
-    crops = draw_crops(len(rows), recipe.least_area, rng)
-    return images[rows], labels[rows], crops, draw_colours(len(rows), COLOURS, rng)
+def _epoch(labels: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """The positions of the images of every batch of an epoch."""
+    if recipe.of_each is None:
+        yield from shuffled_batches(len(labels), recipe.batch, rng)
+        return
+    categories = min(recipe.batch // recipe.of_each, labels.max() + 1)
+    for _ in range(max(1, len(labels) // (categories * recipe.of_each))):
+        yield draw_batch(labels, categories, recipe.of_each, rng)
 
 
 def _learning_rate(recipe: Recipe, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:

@@ -3,7 +3,7 @@
 All intervals are 95 % bootstraps over groups of duplicate queries.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 
 RESAMPLES, RESAMPLE_BLOCK = 10_000, 100  # drawn in all, and at a time
 WORST = 5  # categories in the mean of the worst
+DISAGREE = "trainings disagree"
 
 
 def bootstrap_interval(
@@ -94,7 +95,7 @@ def worst_f1(
         times = np.stack([np.bincount(row, minlength=counts.shape[1]) for row in drawn]).astype(float)
         means.append(_mean_of_worst(times @ counts))
     high, low = 2 * value - np.quantile(means, [0.025, 0.975])
-    return value, min(value, float(low)), min(1.0, float(high))
+    return value, max(0.0, min(value, float(low))), min(1.0, float(high))
 
 
 def _counts_by_group(categories: np.ndarray, retrieved: np.ndarray, groups: np.ndarray) -> np.ndarray:
@@ -188,3 +189,20 @@ def ablation(tables: Mapping[str, pd.DataFrame], against: Mapping[str, str], *, 
                 row |= {f"{measure} {part}": value for part, value in compared.loc[measure].items()}
         rows[step] = row
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("step")
+
+
+def agreed(ablations: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """What repeated trainings say together, from the `ablation` of each: a row for every step they have.
+
+    One training says little, because another seed of its batches moves the figures by a point or two. Values
+    and differences are means, low and high the least and the greatest difference. The verdict is that of all
+    if they agree, else "trainings disagree".
+    """
+    steps = pd.concat(ablations).groupby("step", sort=False)
+    columns = {"against": steps["against"].first()}
+    for measure in MEASURES:
+        difference, verdicts = f"{measure} difference", steps[f"{measure} verdict"]
+        columns |= {name: steps[name].mean() for name in (measure, difference)}
+        columns |= {f"{measure} low": steps[difference].min(), f"{measure} high": steps[difference].max()}
+        columns[f"{measure} verdict"] = verdicts.first().where(verdicts.nunique() < 2, DISAGREE)
+    return pd.DataFrame(columns)

@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 
 from retrieval.artifacts.store import Store
-from retrieval.data.parts import PARTS
+from retrieval.data.parts import PARTS, Part
 from retrieval.errors import RetrievalError
-from retrieval.evaluation.intervals import intervals
-from retrieval.evaluation.metrics import CUTOFFS
+from retrieval.evaluation.intervals import intervals, worst_f1
+from retrieval.evaluation.metrics import CUTOFFS, category_report
+from retrieval.evaluation.scoring import query_table, score
 from retrieval.evaluation.simulation import Rounds
 from retrieval.search.feedback import ALPHA, BETA, GAMMA
+from retrieval.search.neighbours import nearest
 
 
 class Method(NamedTuple):
@@ -34,12 +36,12 @@ METHODS = {
     "fused": Method("fused", "#CC79A7", original=True),
     "fused_weighted": Method("fused weighted", "#E69F00"),
     "custom": Method("custom encoder", "#332288"),
-    "imagenet_mobilenetv2": Method("MobileNetV2, two sizes", "#56B4E9"),
+    "imagenet_mobilenetv2": Method("MobileNetV2, four views", "#56B4E9"),
     "proxy_mobilenetv2": Method("trained with proxies", "#D55E00"),
     "interpolated_mobilenetv2": Method("weights interpolated", "#AA4499"),
     "proxy_lda": Method("proxies, LDA", "#8C510A"),
-    "fused_lda": Method("two encoders, LDA", "#35978F"),
-    "expanded": Method("two encoders, LDA, expanded", "#444444"),
+    "fused_lda": Method("three encoders, LDA", "#35978F"),
+    "expanded": Method("three encoders, LDA, expanded", "#444444"),
 }
 K = 3  # the original's accuracy is precision at this many retrieved images
 SHOWN = 5  # best and worst categories, as many as the original shows
@@ -54,23 +56,33 @@ def load_reported() -> dict[str, Any]:
     return json.loads(Path(__file__).with_name("reported.json").read_text("utf-8"))
 
 
-def keep(
-    store: Store,
-    name: str,
-    queries: pd.DataFrame,
-    categories: pd.DataFrame,
-    worst: tuple[float, float, float],
-    **chosen: Any,
-) -> dict[str, Any]:
+class Measured(NamedTuple):
+    """A method's `query_table`, its `category_report` at K, and its `worst_f1`."""
+
+    queries: pd.DataFrame
+    categories: pd.DataFrame
+    worst: tuple[float, float, float]
+
+
+def measure(gallery: Part, queries: Part, *, seed: int) -> Measured:
+    """All that is measured of features, from the ranking of the gallery for the queries."""
+    nearest_k = nearest(gallery.features, queries.features, K, method="exact")[1]
+    asked, found = queries.categories, gallery.categories[nearest_k]
+    worst = worst_f1(asked, found, groups=queries.groups, seed=seed)
+    table = query_table(score(gallery, queries), queries)
+    return Measured(table, category_report(asked, found), worst)
+
+
+def keep(store: Store, name: str, measured: Measured, **chosen: Any) -> dict[str, Any]:
     """The figures of the features `name`, saved with their `category_report` and `query_table`.
 
-    `worst` is as `intervals.worst_f1`. What validation chose for the method, such as a weight, is kept with
-    the figures.
+    What validation chose for the method, such as a weight, is kept with the figures.
 
     Raises:
         RetrievalError: writing failed.
     """
     needs = [f"{name}_train.npy", f"{name}_test.npy"]
+    queries, categories, worst = measured
     kept = _figures(queries, categories, seed=store.settings["seed"]) | _context(store) | chosen
     kept |= {"worst_f1": worst[0], "worst_f1_interval": list(worst[1:])}
     if name == "custom":

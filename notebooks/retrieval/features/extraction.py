@@ -38,6 +38,7 @@ def to_embedding(
     model: bytes,
     *,
     sizes: Sequence[int],
+    mirrored: bool = False,
     resample: int = Image.Resampling.BILINEAR,
     pixels: str = RANGES[0],
 ) -> Describe:
@@ -46,14 +47,17 @@ def to_embedding(
     Images are resized bilinearly, as in training: nearest neighbour leaves jagged edges, which a fine-tuned
     encoder has never seen. `resample` is Pillow's number of another way. An encoder with global pooling sees
     other details at every size, so the unit embeddings at all sizes, in pixels on a side, are added (Gordo
-    et al., "End-to-end Learning of Deep Visual Representations for Image Retrieval", IJCV 2017).
-    `pixels` is as in `load_encoder`.
+    et al., "End-to-end Learning of Deep Visual Representations for Image Retrieval", IJCV 2017). If
+    `mirrored`, those of the mirrored image are added, too. `pixels` is as in `load_encoder`.
     """
     encoders = {size: load_encoder(model, size, pixels=pixels) for size in sizes}
 
     def describe(source: Path | bytes) -> np.ndarray:
-        at_sizes = [encode(load_image(source, size, resample=resample)) for size, encode in encoders.items()]
-        return l2_normalise(l2_normalise(np.stack(at_sizes)).sum(axis=0, keepdims=True))[0]
+        views = []
+        for size, encode in encoders.items():
+            image = load_image(source, size, resample=resample)
+            views += [encode(image), encode(image[:, ::-1])] if mirrored else [encode(image)]
+        return l2_normalise(l2_normalise(np.stack(views)).sum(axis=0, keepdims=True))[0]
 
     return describe
 

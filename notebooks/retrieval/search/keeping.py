@@ -13,7 +13,7 @@ from retrieval.errors import RetrievalError
 from retrieval.features import lda
 from retrieval.features.normalising import l2_normalise
 from retrieval.search import open_set
-from retrieval.search.model import Model, from_arrays, text_of, to_arrays
+from retrieval.search.model import OPTIONS, Model, from_arrays, text_of, to_arrays
 from retrieval.search.retriever import GALLERY, MODEL, Retriever, is_added, read_file
 from retrieval.settings import RANGES
 
@@ -28,8 +28,8 @@ def keep(store: Store, root: Path, features: str, **made_of: Any) -> Retriever:
         store: has the features of all parts, and their open-set distances.
         root: folder of the data set.
         features: what they are called.
-        made_of: encoder, the `.tflite` artifact; sizes, resample and pixels, as
-            `extraction.to_embedding`; shrinkage, as `lda.fit`, if the model shall have LDA.
+        made_of: encoder, the `.tflite` artifact; the options of `extraction.to_embedding`; shrinkage, as
+            `lda.fit`, if the model shall have LDA.
 
     Raises:
         RetrievalError: as `Store.make`.
@@ -71,11 +71,12 @@ def _keep_model(
     *,
     encoder: str,
     sizes: Sequence[int],
+    mirrored: bool = False,
     resample: int = Image.Resampling.BILINEAR,
     pixels: str = RANGES[0],
     shrinkage: float | None = None,
 ) -> Model:
-    described = {"sizes": [*sizes], "resample": int(resample), "pixels": pixels}
+    described = dict(zip(OPTIONS, ([*sizes], mirrored, int(resample), pixels), strict=True))
 
     def by(_: object) -> dict[str, np.ndarray]:
         about = {"name": features, **described}

@@ -12,6 +12,8 @@ from retrieval.features.extraction import Describe, to_embedding
 from retrieval.features.lda import Lda
 from retrieval.search import open_set
 
+OPTIONS = ("sizes", "mirrored", "resample", "pixels")  # of `extraction.to_embedding`
+
 
 @dataclass(frozen=True)
 class Model:
@@ -22,8 +24,8 @@ class Model:
         usual: as `open_set.calibrate`, of the encoder's features.
         lda: as `lda.fit`, or None if the model has none.
         usual_lda: as `usual`, after LDA; empty without it.
-        about: name (of the features), sizes, resample and pixels (as `extraction.to_embedding`), and the
-            SHA-256 of the encoder and of the data set.
+        about: name (of the features), the options of `extraction.to_embedding`, and the SHA-256 of the
+            encoder and of the data set.
     """
 
     encoder: bytes = field(repr=False)
@@ -35,7 +37,7 @@ class Model:
     @cached_property
     def encode(self) -> Describe:
         """As `extraction.to_embedding`: from an image to its unit features, float32 `[dim]`."""
-        options = {name: self.about[name] for name in ("sizes", "resample", "pixels")}
+        options = {name: self.about[name] for name in OPTIONS}
         return to_embedding(self.encoder, **options)
 
     def limit(self, *, after_lda: bool) -> float:

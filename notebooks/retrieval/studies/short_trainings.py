@@ -5,9 +5,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from retrieval.artifacts.store import Store
@@ -16,7 +14,7 @@ from retrieval.encoders.siamese import BATCH_NORMALISATION_MOMENTUM, embed, set_
 from retrieval.encoders.tensorflow_quiet import keras
 from retrieval.encoders.training import PHOTOGRAPHS, Images, Recipe, train
 from retrieval.encoders.triplets import hinge
-from retrieval.evaluation.intervals import MEASURES, compare
+from retrieval.evaluation.intervals import ablation, agreed
 from retrieval.evaluation.metrics import Scores, evaluate
 from retrieval.evaluation.scoring import query_table
 from retrieval.search.neighbours import rank_blocks
@@ -25,7 +23,6 @@ SIZE, CROP = 128, 112  # small images, for many trials in little time
 ENOUGH = 2000  # training images; with fewer, an epoch is a handful of steps and shows nothing
 SEEDS = (0, 1, 2)  # of the trainings, counted from the seed of the settings
 PLAIN = "plain MobileNetV2"
-DISAGREE = "seeds disagree"
 
 
 @dataclass(frozen=True)
@@ -67,8 +64,8 @@ def run(
         size=SIZE,
         crop=CROP,
         least_area=0.4,
-        categories=16,
-        images=4,
+        batch=64,
+        of_each=4,
         learning_rate=trial.learning_rate,
         epochs=trial.epochs,
         patience=trial.epochs,
@@ -136,57 +133,13 @@ def measure(
 
 
 def against(tables: Mapping[str, Sequence[pd.DataFrame]], base: str, *, seed: int) -> pd.DataFrame:
-    """What every trial changes, compared with a base by `over_seeds`.
+    """What every trial changes, by all seeds together: as `intervals.agreed`, a row for each other trial.
 
     Args:
         tables: as `measure`.
         base: `PLAIN`, or the name of a trial.
         seed: of the bootstrap.
-
-    Returns:
-        A row for each other trial, with the columns of `intervals.ablation`; low and high are the least and
-        the greatest difference of a seed.
     """
-    rows = {}
-    for name in (name for name in tables if name not in (base, PLAIN)):
-        compared = over_seeds(tables[name], tables[base], seed=seed)
-        row: dict[str, Any] = {"against": base}
-        for measure, values in compared.iterrows():
-            row |= {f"{measure}{'' if key == 'value' else f' {key}'}": value for key, value in values.items()}
-        rows[name] = row
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("step")
-
-
-def over_seeds(trained: Sequence[pd.DataFrame], base: Sequence[pd.DataFrame], *, seed: int) -> pd.DataFrame:
-    """The difference between two trainings that were both repeated with several seeds.
-
-    One training says little: another seed of the batches moves its figures by a point or two.
-
-    Args:
-        trained: the `scoring.query_table` of each seed.
-        base: the same of what it is compared with, seed by seed. Repeat the table of an encoder without
-            training.
-        seed: of the bootstrap.
-
-    Returns:
-        A row for each of P@3, mAP and ANMRR. value is the mean over the seeds, difference the mean difference
-        from the base, low and high the least and the greatest difference of a seed, verdict that of
-        `intervals.compare` if it is the same for every seed, else "seeds disagree".
-
-    Raises:
-        ValueError: there are not as many tables of both, or the queries are not the same.
-    """
-    pairs = list(zip(trained, base, strict=True))
-    compared = [compare(first, second, seed=seed) for first, second in pairs]
-    rows = {}
-    for measure, (column, _) in MEASURES.items():
-        differences = np.array([each.difference[measure] for each in compared])
-        verdicts = {each.verdict[measure] for each in compared}
-        rows[measure] = {
-            "value": np.mean([table[column].mean() for table in trained]),
-            "difference": differences.mean(),
-            "low": differences.min(),
-            "high": differences.max(),
-            "verdict": verdicts.pop() if len(verdicts) == 1 else DISAGREE,
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    others = [name for name in tables if name not in (base, PLAIN)]
+    by_seed = [{name: each[number] for name, each in tables.items()} for number in range(len(SEEDS))]
+    return agreed([ablation(each, dict.fromkeys(others, base), seed=seed) for each in by_seed]).loc[others]

@@ -1,4 +1,4 @@
-"""What follows a better encoder: LDA, two encoders joined, query expansion, and what is still wrong.
+"""What follows a better encoder: LDA, encoders joined, query expansion, and what is still wrong.
 
 Beside them, what LDA is to be measured by: PCA whitening, which knows no categories, and two classifiers,
 which know those of the gallery. All are `Parts` for the same ranking by Euclidean distance.
@@ -12,9 +12,10 @@ import pandas as pd
 
 from retrieval.data.parts import Part
 from retrieval.errors import SkippedError
+from retrieval.evaluation import intervals
+from retrieval.evaluation.results import Measured
 from retrieval.evaluation.scoring import score
 from retrieval.features import lda
-from retrieval.features.fusion import concatenate
 from retrieval.features.normalising import l2_normalise
 from retrieval.progress import bar
 from retrieval.search.neighbours import nearest
@@ -26,6 +27,9 @@ Parts = dict[str, Part]  # by name: train, val and test
 SHRINKAGES = (0.4, 0.15, 0.05, 0.02, 0.01, 0.001)  # of LDA
 DIMENSIONS = (16, 32, 64, 128)  # of PCA whitening
 CS = (1, 3, 10, 30, 100)  # of logistic regression
+WORST = ["worst F1", "worst F1 low", "worst F1 high"]
+AGAIN = {measure: f"{measure} again" for measure in intervals.MEASURES}
+SHOWN = ["against", *intervals.MEASURES, *AGAIN.values(), *WORST, "worst category"]  # of `ablation`
 
 
 def with_lda(parts: Parts, shrinkage: float) -> Parts:
@@ -94,11 +98,19 @@ def _labelled(parts: Parts, probabilities: Callable[[np.ndarray], np.ndarray]) -
     return {name: part.with_features(features[name].astype(np.float32)) for name, part in parts.items()}
 
 
-def joined(first: Parts, second: Parts) -> Parts:
-    """The parts with the features of two encoders side by side, `[n, d1 + d2]`."""
+def with_cosines(parts: Parts, proxies: np.ndarray) -> Parts:
+    """The cosines to all proxies `[n_categories, dim]` as features, unit rows `[n, n_categories]`.
+
+    The parts are unit rows `[n, dim]`.
+    """
+    return {name: part.with_features(l2_normalise(part.features @ proxies.T)) for name, part in parts.items()}
+
+
+def joined(*encoders: Parts) -> Parts:
+    """The parts with the features of several encoders side by side, `[n, d1 + d2 + …]`."""
     return {
-        name: part.with_features(concatenate(part.features, second[name].features))
-        for name, part in first.items()
+        name: part.with_features(np.hstack([parts[name].features for parts in encoders]))
+        for name, part in encoders[0].items()
     }
 
 
@@ -139,6 +151,34 @@ def choose(
     tried = pd.Series({value: score(each["train"], each["val"]).map for value, each in changed.items()})
     chosen = list(changed)[tried.round(3).argmax()]
     return chosen, changed[chosen], tried
+
+
+def ablation(
+    measured: Mapping[str, Measured], again: Mapping[str, Measured], against: Mapping[str, str], *, seed: int
+) -> pd.DataFrame:
+    """What every step is worth, as `intervals.ablation`, with verdicts on which two trainings agree.
+
+    Args:
+        measured: every step, with the first training.
+        again: the steps that rest on one training, with the second in its place.
+        against: the step that each is compared with.
+        seed: of the bootstrap.
+
+    Returns:
+        Values and intervals are those of the first training. For each measure there is a further column, such
+        as "P@3 again", with the value of the second (NaN for all other steps); then worst F1, its low and
+        high, and the worst category.
+    """
+    queries = {step: each.queries for step, each in measured.items()}
+    replaced = queries | {step: each.queries for step, each in again.items()}
+    table, second = (intervals.ablation(each, against, seed=seed) for each in (queries, replaced))
+    both = intervals.agreed([table, second])
+    for measure, column in AGAIN.items():
+        table[f"{measure} verdict"] = both[f"{measure} verdict"]
+        table[column] = second[measure].where(table.index.isin(list(again)))
+    table[WORST] = [each.worst for each in measured.values()]
+    table["worst category"] = [each.categories.f1.idxmin() for each in measured.values()]
+    return table
 
 
 def evidence(steps: Mapping[str, Parts], train: pd.Series, unseen: Mapping[str, float]) -> pd.DataFrame:

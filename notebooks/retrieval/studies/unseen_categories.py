@@ -26,7 +26,7 @@ from retrieval.encoders.siamese import interpolate_weights, set_batch_normalisat
 from retrieval.encoders.tensorflow_quiet import keras
 from retrieval.encoders.weights import find_weights
 from retrieval.errors import RetrievalError
-from retrieval.evaluation.intervals import MEASURES, ablation
+from retrieval.evaluation.intervals import ablation, agreed
 from retrieval.evaluation.scoring import query_table, score
 from retrieval.features.extraction import SIZE, Describe, extract, to_embedding
 from retrieval.settings import Settings
@@ -46,8 +46,8 @@ RECIPE = training.Recipe(
     size=192,
     crop=160,
     least_area=0.35,
-    categories=16,
-    images=4,
+    batch=64,
+    of_each=None,
     learning_rate=1e-4,
     epochs=4,
     patience=4,
@@ -56,7 +56,6 @@ SHARES = (0.5, 0.7)  # of the fine-tuned weights
 LOSS = {"scale": 16.0, "smoothing": 0.1}
 # What is fitted to the features of which encoder.
 FITTED = {"plain": ("PCA", "logistic", "LDA"), "fine-tuned": ("LDA",), "interpolated 0.7": ("LDA",)}
-DISAGREE = "draws disagree"
 
 
 def hold_out(categories: np.ndarray, *, draw: int) -> np.ndarray:
@@ -100,9 +99,8 @@ def summary(store: Store, *, seed: int) -> pd.DataFrame:
     """The `intervals.ablation` of every draw that `measure` has made; empty if there is none.
 
     Returns:
-        A row for each draw and encoder; all others are compared with "plain". The last draw, "mean", has the
-        means of the measures and differences, the least and the greatest difference as low and high, and
-        the verdict if all draws agree.
+        A row for each draw and encoder; all others are compared with "plain". The last draw, "mean", is what
+        `intervals.agreed` says of them.
 
     Raises:
         RetrievalError: a table is damaged or stale.
@@ -116,21 +114,7 @@ def summary(store: Store, *, seed: int) -> pd.DataFrame:
             rows[draw] = ablation(tables, against, seed=seed)
     if not rows:
         return pd.DataFrame()
-    return pd.concat(rows | {"mean": _mean(pd.concat(rows.values()))}, names=["draw"])
-
-
-def _mean(draws: pd.DataFrame) -> pd.DataFrame:
-    def agreed(verdicts: pd.Series) -> object:
-        return verdicts.iloc[0] if verdicts.nunique() < 2 else DISAGREE
-
-    steps = draws.groupby("step", sort=False)
-    columns = {"against": steps["against"].first()}
-    for measure in MEASURES:
-        difference, verdict = f"{measure} difference", f"{measure} verdict"
-        columns |= {name: steps[name].mean() for name in (measure, difference)}
-        columns |= {f"{measure} low": steps[difference].min(), f"{measure} high": steps[difference].max()}
-        columns[verdict] = steps[verdict].agg(agreed)
-    return pd.DataFrame(columns)
+    return pd.concat(rows | {"mean": agreed([*rows.values()])}, names=["draw"])
 
 
 def _train_and_measure(store: Store, settings: Settings, draw: int, folder: Path) -> pd.DataFrame:
@@ -141,8 +125,9 @@ def _train_and_measure(store: Store, settings: Settings, draw: int, folder: Path
     weights = find_weights(settings.weights, expected=store.load("weights.json")["sha256"])
     plain = mobilenetv2(weights)
     tuned = _train(settings, mobilenetv2(weights), seen, folder / "training")
-    between = {f"interpolated {share}": interpolate_weights(plain, tuned, share=share) for share in SHARES}
-    encoders = {"plain": plain, "fine-tuned": tuned, **between}
+    encoders = {"plain": plain, "fine-tuned": tuned}
+    for share in SHARES:
+        encoders[f"interpolated {share}"] = interpolate_weights([plain, tuned], [1 - share, share])
     searched = {"gallery": parts["train"].take(unseen["train"]), "test": parts["test"].take(unseen["test"])}
     tables = {}
     for name, encoder in encoders.items():
@@ -180,7 +165,7 @@ def _train(settings: Settings, backbone: keras.Model, seen: dict[str, Part], fol
         seed=settings.seed,
         folder=folder,
     )
-    return without_proxies(model)
+    return without_proxies(model)[0]
 
 
 def _embedded(describe: Describe, root: Path, images: Part, unfinished: Path) -> Part:

@@ -17,6 +17,7 @@ from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from retrieval.data.dataset import category_of
+from retrieval.evaluation.intervals import DISAGREE
 from retrieval.evaluation.results import METHODS
 from retrieval.views.grids import nothing, thumbnail
 from retrieval.views.style import GREY, LINES, PARTS, QUERY, RIGHT, WRONG, finish, shortened, styled
@@ -36,7 +37,7 @@ VERDICTS = {
     "better": (RIGHT, RIGHT),
     "worse": (WRONG, WRONG),
     "no difference": (GREY, GREY),
-    "seeds disagree": (GREY, "white"),
+    DISAGREE: (GREY, "white"),
 }
 
 
@@ -146,7 +147,7 @@ def differences(values: pd.Series, *, title: str) -> Figure:
 def gains(ablation: pd.DataFrame, measures: Sequence[str], *, title: str) -> Figure:
     """What every step adds to the step before, a panel per measure, with intervals.
 
-    Blue is better, orange is worse, grey is no difference, and a hollow dot means that seeds disagree.
+    Blue is better, orange is worse, grey is no difference, and a hollow dot means that trainings disagree.
 
     Args:
         ablation: as `intervals.ablation`; steps without a difference are left out.
