@@ -22,8 +22,8 @@ from retrieval.evaluation.simulation import Rounds
 from retrieval.settings import PROJECT
 
 REPORTED = report.load_reported()
-# 0.874 -+ 1.96 standard errors of 1,000 queries, in percent.
-LOW, HIGH = 85.34, 89.46
+# 0.874 -+ 1.96 standard errors of 1,000 queries.
+LOW, HIGH = 0.8534, 0.8946
 
 
 @cache
@@ -73,11 +73,11 @@ def test_the_summary_sets_ours_beside_theirs() -> None:
     table = report.summary(results, REPORTED)
     assert list(table.index) == ["MobileNetV2", "Siamese CNN", "fused weighted"]
     np.testing.assert_allclose(
-        table.loc["MobileNetV2", report.ACCURACY], [86.2, 87.4, LOW, HIGH, 1.2], atol=0.3
+        table.loc["MobileNetV2", report.ACCURACY], [0.862, 0.874, LOW, HIGH, 0.012], atol=0.003
     )
     np.testing.assert_allclose(table.loc["MobileNetV2", report.ANMRR], [0.39, 0.385, 0.385, 0.385, -0.005])
     weighted = table.loc["fused weighted", report.ACCURACY]
-    assert weighted.isna()[["reported", "difference"]].all() and np.isclose(weighted["reproduced"], 88)
+    assert weighted.isna()[["reported", "difference"]].all() and np.isclose(weighted["reproduced"], 0.88)
 
 
 def test_the_figures_of_metric_learning_are_those_of_the_results() -> None:
@@ -122,12 +122,12 @@ def test_methods_that_are_others_under_another_name_are_named() -> None:
 def test_text_rounds_and_signs() -> None:
     results = {"mobilenetv2": a_result(), "fused_weighted": a_result()}
     first, second = report.rounded(report.summary(results, REPORTED)).to_string().splitlines()[-2:]
-    ends = ["85.30", "89.40"]
+    ends = ["0.853", "0.894"]
     assert first.split() == [
-        *("MobileNetV2", "86.20", "87.40", *ends, "+1.20"),
+        *("MobileNetV2", "0.862", "0.874", *ends, "+0.012"),
         *("0.390", "0.385", "0.385", "0.385", "-0.005"),
     ]
-    assert second.split() == ["fused", "weighted", "87.40", *ends, "0.385", "0.385", "0.385"]
+    assert second.split() == ["fused", "weighted", "0.874", *ends, "0.385", "0.385", "0.385"]
 
 
 def test_shown_pairs_measures_those_that_are_there() -> None:
@@ -159,7 +159,7 @@ def test_the_command_prints_what_there_is_and_names_what_is_not(tmp_path: Path) 
     store.save("results/of_an_earlier_version.json", {"accuracy": 0.5})
     done = run(tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "87.40" in done.stdout and "MAP@R" in done.stdout
+    assert "0.874" in done.stdout and "MAP@R" in done.stdout
     assert "results/siamese_cnn.json is missing: run notebook 04" in done.stdout
     assert "feedback" not in done.stdout and "earlier" not in done.stdout
 

@@ -108,9 +108,9 @@ def table(soup: BeautifulSoup, caption: str) -> Tag:
     return next(each.parent for each in soup.find_all("caption") if each.text.startswith(caption))
 
 
-def with_ends(value: float, ends: list[float], digits: int, unit: int = 1) -> str:
-    low, high = (f"{end * unit:.{digits}f}" for end in ends)
-    return f"{value * unit:.{digits}f} [{low}, {high}]"
+def with_ends(value: float, ends: list[float], digits: int) -> str:
+    low, high = (f"{end:.{digits}f}" for end in ends)
+    return f"{value:.{digits}f} [{low}, {high}]"
 
 
 def test_nothing_is_loaded_from_elsewhere(html: str, soup: BeautifulSoup) -> None:
@@ -129,22 +129,22 @@ def test_reported_beside_reproduced_are_the_numbers_of_the_results(
     shown, reported = rows(table(soup, "accuracy")), load_reported()["methods"]
     for name, result in results(project).items():
         theirs, ours, difference = shown[title(name)]
-        assert ours == with_ends(result["accuracy"], result["accuracy_interval"], 2, 100)
+        assert ours == with_ends(result["accuracy"], result["accuracy_interval"], 3)
         if name in reported:
-            assert theirs == f"{100 * reported[name]['accuracy']:.2f}"
-            assert difference == f"{100 * (result['accuracy'] - reported[name]['accuracy']):+.2f}"
+            assert theirs == f"{reported[name]['accuracy']:.3f}"
+            assert difference == f"{result['accuracy'] - reported[name]['accuracy']:+.3f}"
         else:
             assert (theirs, difference) == ("", "")
     assert list(shown) == ["MobileNetV2", "Siamese CNN", "my own"]
 
 
 def test_every_method_has_its_figures_with_intervals(project: Path, soup: BeautifulSoup) -> None:
-    shown = rows(table(soup, "Precision in %"))
+    shown = rows(table(soup, "All figures"))
     for name, result in results(project).items():
         assert shown[title(name)] == [
-            f"{100 * result['precision_at']['1']:.2f}",
-            with_ends(result["accuracy"], result["accuracy_interval"], 2, 100),
-            f"{100 * result['precision_at']['10']:.2f}",
+            f"{result['precision_at']['1']:.3f}",
+            with_ends(result["accuracy"], result["accuracy_interval"], 3),
+            f"{result['precision_at']['10']:.3f}",
             *(f"{result[figure]:.3f}" for figure in ("r_precision", "map_at_r")),
             with_ends(result["map"], result["map_interval"], 3),
             with_ends(result["anmrr"], result["anmrr_interval"], 3),
@@ -278,7 +278,7 @@ def test_without_features_the_page_says_what_is_missing(project: Path, tmp_path:
     soup = BeautifulSoup((tmp_path / "copy/artifacts/report.html").read_text("utf-8"), "html.parser")
     missing = [item.text for item in soup.select("#basis ~ ul li")]
     assert any("my_own_test.npy is missing: run `make`" in line for line in missing)
-    assert not soup.select("img.map") and len(rows(table(soup, "Precision in %"))) == 3
+    assert not soup.select("img.map") and len(rows(table(soup, "All figures"))) == 3
 
 
 def test_without_results_one_line_says_what_to_run(tmp_path: Path) -> None:

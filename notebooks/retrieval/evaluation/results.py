@@ -45,7 +45,7 @@ METHODS = {
 }
 K = 3  # the original's accuracy is precision at this many retrieved images
 SHOWN = 5  # best and worst categories, as many as the original shows
-ACCURACY, ANMRR = f"accuracy (P@{K}), %", "ANMRR"
+ACCURACY, ANMRR = f"accuracy (P@{K})", "ANMRR"
 
 # `results/<features>.json`, as `keep` writes it.
 Result = Mapping[str, Any]
@@ -94,7 +94,7 @@ def keep(store: Store, name: str, measured: Measured, **chosen: Any) -> dict[str
 
 
 def summary(results: Mapping[str, Result], reported: Mapping[str, Any]) -> pd.DataFrame:
-    """Accuracy in percent and ANMRR of every method, by `<features>`, beside the reported figures.
+    """Accuracy and ANMRR of every method, in [0, 1], by `<features>`, beside the reported figures.
 
     There is a row per method, as `ordered`. Columns are (measure, "reported" | "reproduced" | "low" |
     "high" | "difference"); low and high are the ends of the 95 % interval of what was reproduced, and what
@@ -104,11 +104,11 @@ def summary(results: Mapping[str, Result], reported: Mapping[str, Any]) -> pd.Da
     rows: dict[str, dict[tuple[str, str], float]] = {}
     for name in ordered(results):
         row = rows[title(name)] = {}
-        for measure, key, unit in ((ACCURACY, "accuracy", 100), (ANMRR, "anmrr", 1)):
-            theirs = unit * reported["methods"].get(name, {}).get(key, np.nan)
-            ours, (low, high) = unit * results[name][key], results[name][f"{key}_interval"]
+        for measure, key in ((ACCURACY, "accuracy"), (ANMRR, "anmrr")):
+            theirs = reported["methods"].get(name, {}).get(key, np.nan)
+            ours, (low, high) = results[name][key], results[name][f"{key}_interval"]
             row |= {(measure, "reported"): theirs, (measure, "reproduced"): ours}
-            row |= {(measure, "low"): unit * low, (measure, "high"): unit * high}
+            row |= {(measure, "low"): low, (measure, "high"): high}
             row[measure, "difference"] = ours - theirs
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
     if is_comparable(results):
@@ -253,10 +253,10 @@ def title(name: str) -> str:
 
 
 def rounded(table: pd.DataFrame) -> pd.DataFrame:
-    """The summary as text: accuracy to 2 digits, ANMRR to 3, differences with their sign, "" for NaN."""
+    """The summary as text, to 3 digits: differences with their sign, "" for NaN."""
     text = table.astype(object)
     for column in table.columns:
-        digits = f"{'+' if column[1] == 'difference' else ''}.{2 if column[0] == ACCURACY else 3}f"
+        digits = "+.3f" if column[1] == "difference" else ".3f"
         text[column] = [format(value, digits) if pd.notna(value) else "" for value in table[column]]
     return text
 
