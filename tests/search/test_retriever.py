@@ -22,7 +22,7 @@ from retrieval.encoders import conversion, siamese
 from retrieval.errors import RetrievalError
 from retrieval.features import extraction, lda
 from retrieval.search import keeping, open_set, retriever
-from retrieval.search.model import Model, from_arrays, to_arrays
+from retrieval.search.model import Model, from_arrays, text_array, text_of, to_arrays
 from retrieval.search.retriever import Retriever
 
 SIZES = [24, 32]
@@ -184,6 +184,14 @@ def spoil(folder: Path, what: str) -> None:
     path.write_bytes(content[: len(content) // 2] + bytes(100) + content[len(content) // 2 + 100 :])
 
 
+def forget_an_option(folder: Path) -> None:
+    """As models of an earlier version lack one."""
+    arrays = formats.read(folder / "model" / "model.npz")
+    about = text_of(arrays["about"])
+    del about["mirrored"]
+    formats.write(folder / "model" / "model.npz", arrays | {"about": text_array(about)})
+
+
 @pytest.mark.parametrize(
     "damage, message",
     [
@@ -198,6 +206,7 @@ def spoil(folder: Path, what: str) -> None:
             lambda folder: shutil.copy(folder / "model" / "gallery.npz", folder / "model" / "model.npz"),
             "holds no model and its gallery",
         ),
+        (forget_an_option, "holds no model and its gallery"),
     ],
 )
 def test_what_cannot_be_loaded_is_said_in_one_line(folder: Path, damage, message: str) -> None:

@@ -64,6 +64,13 @@ def test_cosines_to_proxies_by_hand() -> None:
     np.testing.assert_allclose(cosines["test"].features, expected, atol=1e-6)
 
 
+def test_a_classifier_of_proxies_ranks_by_the_probability_of_a_label() -> None:
+    parts = dict.fromkeys(PARTS, part([[0.6, 0.8], [1, 0]], "ab"))
+    ranked = stronger_encoder.with_classifier(parts, np.array([[0.0, 1.0], [0.8, 0.6]]), scale=10.0)
+    np.testing.assert_array_equal(ranked["train"].features, np.eye(2))
+    np.testing.assert_allclose(ranked["val"].features, softmax([[8, 9.6], [0, 8]], axis=1), atol=1e-6)
+
+
 def test_only_queries_are_expanded() -> None:
     parts = {
         "train": part([[1, 0], [0, 1]], "ab"),

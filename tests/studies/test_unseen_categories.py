@@ -10,7 +10,11 @@ from pictures import fails
 
 from retrieval.artifacts.store import Store
 from retrieval.data.parts import Part
+from retrieval.settings import Settings
 from retrieval.studies import unseen_categories
+
+SETTINGS = Settings(Path(), seed=0, split="grouped", epochs=None, weights="", artifacts=Path())
+MADE_WITH = unseen_categories._made_with(SETTINGS)
 
 
 def measured(**precision: list[float]) -> pd.DataFrame:
@@ -28,10 +32,10 @@ def test_three_categories_are_too_few_to_hold_two_out() -> None:
 
 def test_every_draw_that_is_there_is_compared_with_plain_features(tmp_path: Path) -> None:
     store = Store(tmp_path, {})
-    assert unseen_categories.summary(store, seed=0).empty
+    assert unseen_categories.summary(store, SETTINGS).empty
     table = measured(plain=[0.0, 0.0, 0.0], interpolated=[0.5, 1.0, 1.0])
-    store.save("unseen_1.csv", table)
-    summary = unseen_categories.summary(store, seed=0)
+    store.save("unseen_1.csv", table, settings=MADE_WITH)
+    summary = unseen_categories.summary(store, SETTINGS)
     assert summary.index.tolist() == [
         (draw, each) for draw in (1, "mean") for each in ("plain", "interpolated")
     ]
@@ -43,16 +47,19 @@ def test_every_draw_that_is_there_is_compared_with_plain_features(tmp_path: Path
 
 def test_draws_have_a_mean_and_a_verdict_if_they_agree(tmp_path: Path) -> None:
     store = Store(tmp_path, {})
-    store.save("unseen_0.csv", measured(plain=[0, 0, 0], lda=[1, 1, 1], tuned=[1, 1, 1]))
-    store.save("unseen_2.csv", measured(plain=[0.5, 0.5, 0.5], lda=[0.8, 0.8, 0.8], tuned=[0, 0, 0]))
-    mean = unseen_categories.summary(store, seed=0).loc["mean"]
+    first = measured(plain=[0, 0, 0], lda=[1, 1, 1], tuned=[1, 1, 1])
+    last = measured(plain=[0.5, 0.5, 0.5], lda=[0.8, 0.8, 0.8], tuned=[0, 0, 0])
+    store.save("unseen_0.csv", first, settings=MADE_WITH)
+    store.save("unseen_1.csv", first, settings=MADE_WITH | {"shares": [0.1]})  # of another recipe
+    store.save("unseen_2.csv", last, settings=MADE_WITH)
+    mean = unseen_categories.summary(store, SETTINGS).loc["mean"]
     assert mean["P@3"].round(6).to_dict() == {"plain": 0.25, "lda": 0.9, "tuned": 0.5}
     columns = ["P@3 difference", "P@3 low", "P@3 high"]
     np.testing.assert_allclose(mean.loc["lda", columns].astype(float), [0.65, 0.3, 1])
     verdicts = mean.loc[["lda", "tuned"], ["against", "P@3 verdict", "mAP verdict"]]
     assert verdicts.to_numpy().tolist() == [
         ["plain", "better", "no difference"],
-        ["plain", "trainings disagree", "no difference"],
+        ["plain", "runs disagree", "no difference"],
     ]
     assert mean.loc["plain", columns].isna().all()
 

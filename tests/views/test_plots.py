@@ -66,7 +66,7 @@ def test_names_that_are_alike_once_shortened_keep_their_own_place() -> None:
 
 
 def test_the_verdict_on_a_gain_is_its_colour_and_trainings_that_disagree_a_hollow_dot() -> None:
-    verdicts = ["better", "worse", "no difference", "trainings disagree"]
+    verdicts = ["better", "worse", "no difference", "runs disagree"]
     columns = [f"{measure} {part}" for measure in ("P@3", "mAP") for part in ("difference", "low", "high")]
     steps = pd.DataFrame(0.1, ["start", *verdicts], ["against", *columns])
     for measure in ("P@3", "mAP"):

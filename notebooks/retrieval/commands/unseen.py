@@ -10,7 +10,7 @@ def main() -> None:
     for draw in DRAWS:
         print(f"draw {draw}: held out {', '.join(hold_out(store.categories('train'), draw=draw))}")
         measure(store, settings, draw)
-    print(summary(store, seed=settings.seed).to_string(float_format="{:.4f}".format))
+    print(summary(store, settings).to_string(float_format="{:.4f}".format))
     print(f"\n{data['name']}; {store.load('weights.json')['name']}; unit length")
 
 

@@ -51,7 +51,7 @@ def set_batch_normalisation(backbone: keras.Model, momentum: float | None) -> ke
 
     `momentum` is of the moving statistics, in [0, 1]. None freezes batch normalisation as it is: statistics,
     scale and shift. The network is then the same in training and in use, batches too small for statistics of
-    their own do no harm, and a step takes about half the time.
+    their own do no harm, and a step takes less than half the time.
     """
     for layer in backbone.layers:
         if isinstance(layer, layers.BatchNormalization):
@@ -136,7 +136,7 @@ def for_training(encoder: keras.Model) -> keras.Model:
     """
     runs = [(Recomputed, run) for run in _activated_convolutions(encoder.layers)]
     runs += [(Folded, pair) for pair in pairwise(encoder.layers) if _is_folded(*pair)]
-    # A run takes the place of its batch normalisation, which is the layer that is called with a mask.
+    # Keras calls batch normalisation with a mask, so what is merged with one stands in its place.
     merged = {id(next(filter(_normalises, run))): (kind, run) for kind, run in runs}
     done = {id(layer) for _, run in runs for layer in run}
 

@@ -39,8 +39,8 @@ class Recipe:
         crop: pixels on a side of the crops that the encoder sees in training.
         least_area: the smallest share of an image that a crop shows, in (0, 1].
         batch: images in a batch.
-        of_each: how many images of each category a batch has (K; P is batch / K). None is for a loss that
-            needs no pairs: an epoch then shows every image once, in random order.
+        of_each: how many images of each category a batch has (K, which divides the batch; P is batch / K).
+            None is for a loss that needs no pairs: batches of an epoch then have no image twice.
         learning_rate: Adam's highest, after warming up and before the cosine decay.
         epochs: the most epochs. One has as many batches as the train part fills.
         patience: epochs without a better validation precision before training stops.
@@ -103,7 +103,7 @@ def fit(
         recipes: one for each stage, whose crops differ; it goes on with what the one before has learned.
         loss: a loss with its settings as keywords, which are recorded.
         needs: the artifacts that the encoder is built from, beside the photographs.
-        number: of the training; each draws other batches, from the seed of the store's settings on.
+        number: added to the seed of the store's settings, to draw other batches, crops and colours.
         show: is given the history after every epoch (of the current stage) and at the end (of all stages).
 
     Raises:
@@ -155,7 +155,7 @@ def train(
         RetrievalError: a checkpoint cannot be written.
     """
     labels = np.unique(train_set[1], return_inverse=True)[1]
-    steps = len([*_epoch(labels, recipe, np.random.default_rng(seed))])
+    steps = sum(1 for _ in _epoch(labels, recipe, np.random.default_rng(seed)))
     encoder.compile(keras.optimizers.Adam(_learning_rate(recipe, steps)))
     encoder.optimizer.build(encoder.trainable_variables)
     history, step = resume(encoder, folder), training_step(encoder, loss, recipe.crop)

@@ -11,7 +11,7 @@ import pandas as pd
 
 RESAMPLES, RESAMPLE_BLOCK = 10_000, 100  # drawn in all, and at a time
 WORST = 5  # categories in the mean of the worst
-DISAGREE = "trainings disagree"
+DISAGREE = "runs disagree"
 
 
 def bootstrap_interval(
@@ -192,11 +192,11 @@ def ablation(tables: Mapping[str, pd.DataFrame], against: Mapping[str, str], *, 
 
 
 def agreed(ablations: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """What repeated trainings say together, from the `ablation` of each: a row for every step they have.
+    """What repeated runs say together, from the `ablation` of each: a row for every step.
 
     One training says little, because another seed of its batches moves the figures by a point or two. Values
     and differences are means, low and high the least and the greatest difference. The verdict is that of all
-    if they agree, else "trainings disagree".
+    runs if they agree, else "runs disagree".
     """
     steps = pd.concat(ablations).groupby("step", sort=False)
     columns = {"against": steps["against"].first()}

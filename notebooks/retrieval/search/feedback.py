@@ -84,11 +84,11 @@ def support_vector_machine(
 ) -> Method:
     """A feedback method for unit rows: its point is the weights, float64 `[dim]`, of a linear SVM.
 
-    The positives are the query and the relevant images; the negatives are the irrelevant images and some of
-    the gallery, drawn once at random, of which few will be relevant (Tong and Chang, "Support vector machine
-    active learning for image retrieval", ACM Multimedia 2001; random negatives as in Arandjelovic and
-    Zisserman, "Multiple queries for large scale specific object retrieval", BMVC 2012). Both sides weigh the
-    same, however many images they have.
+    The positives are the query and the relevant images. The negatives are the irrelevant images and some of
+    the gallery, drawn once at random for all queries; a few may be relevant or judged (SVM for feedback: Tong
+    and Chang, "Support vector machine active learning for image retrieval", ACM Multimedia 2001; random
+    negatives: Arandjelovic and Zisserman, "Multiple queries for large scale specific object retrieval", BMVC
+    2012). Both sides weigh the same, however many images they have.
 
     Args:
         index: the gallery, `[n_index, dim]`; its categories are not used.

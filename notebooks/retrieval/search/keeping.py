@@ -13,7 +13,7 @@ from retrieval.errors import RetrievalError
 from retrieval.features import lda
 from retrieval.features.normalising import l2_normalise
 from retrieval.search import open_set
-from retrieval.search.model import OPTIONS, Model, from_arrays, text_of, to_arrays
+from retrieval.search.model import Model, from_arrays, text_of, to_arrays
 from retrieval.search.retriever import GALLERY, MODEL, Retriever, is_added, read_file
 from retrieval.settings import RANGES
 
@@ -76,7 +76,7 @@ def _keep_model(
     pixels: str = RANGES[0],
     shrinkage: float | None = None,
 ) -> Model:
-    described = dict(zip(OPTIONS, ([*sizes], mirrored, int(resample), pixels), strict=True))
+    described = {"sizes": [*sizes], "mirrored": mirrored, "resample": int(resample), "pixels": pixels}
 
     def by(_: object) -> dict[str, np.ndarray]:
         about = {"name": features, **described}

@@ -57,13 +57,15 @@ def to_arrays(model: Model) -> dict[str, np.ndarray]:
 
 def from_arrays(arrays: Mapping[str, np.ndarray]) -> Model:
     """The model that `to_arrays` was given; a KeyError or ValueError if they are of something else."""
-    mean, directions = arrays["mean"], arrays["directions"]
+    mean, directions, about = arrays["mean"], arrays["directions"], text_of(arrays["about"])
+    if missing := set(OPTIONS) - about.keys():
+        raise KeyError(*missing)
     return Model(
         encoder=arrays["encoder"].tobytes(),
         usual=arrays["usual"],
         lda=(mean, directions) if len(mean) else None,
         usual_lda=arrays["usual_lda"],
-        about=text_of(arrays["about"]),
+        about=about,
     )
 
 

@@ -141,5 +141,5 @@ def against(tables: Mapping[str, Sequence[pd.DataFrame]], base: str, *, seed: in
         seed: of the bootstrap.
     """
     others = [name for name in tables if name not in (base, PLAIN)]
-    by_seed = [{name: each[number] for name, each in tables.items()} for number in range(len(SEEDS))]
+    by_seed = [dict(zip(tables, each, strict=True)) for each in zip(*tables.values(), strict=True)]
     return agreed([ablation(each, dict.fromkeys(others, base), seed=seed) for each in by_seed]).loc[others]

@@ -27,9 +27,10 @@ Parts = dict[str, Part]  # by name: train, val and test
 SHRINKAGES = (0.4, 0.15, 0.05, 0.02, 0.01, 0.001)  # of LDA
 DIMENSIONS = (16, 32, 64, 128)  # of PCA whitening
 CS = (1, 3, 10, 30, 100)  # of logistic regression
+# Columns of `ablation`.
 WORST = ["worst F1", "worst F1 low", "worst F1 high"]
 AGAIN = {measure: f"{measure} again" for measure in intervals.MEASURES}
-SHOWN = ["against", *intervals.MEASURES, *AGAIN.values(), *WORST, "worst category"]  # of `ablation`
+SHOWN = ["against", *intervals.MEASURES, *AGAIN.values(), *WORST, "worst category"]
 
 
 def with_lda(parts: Parts, shrinkage: float) -> Parts:
@@ -99,11 +100,18 @@ def _labelled(parts: Parts, probabilities: Callable[[np.ndarray], np.ndarray]) -
 
 
 def with_cosines(parts: Parts, proxies: np.ndarray) -> Parts:
-    """The cosines to all proxies `[n_categories, dim]` as features, unit rows `[n, n_categories]`.
+    """The cosines to all proxies `[n_categories, dim]`, scaled to unit rows `[n, n_categories]`.
 
     The parts are unit rows `[n, dim]`.
     """
     return {name: part.with_features(l2_normalise(part.features @ proxies.T)) for name, part in parts.items()}
+
+
+def with_classifier(parts: Parts, proxies: np.ndarray, *, scale: float) -> Parts:
+    """As `with_logistic_regression`, with the probabilities that `proxies.normalised_softmax` trains."""
+    from scipy.special import softmax
+
+    return _labelled(parts, lambda features: softmax(scale * features @ proxies.T, axis=1))
 
 
 def joined(*encoders: Parts) -> Parts:
@@ -160,7 +168,8 @@ def ablation(
 
     Args:
         measured: every step, with the first training.
-        again: the steps that rest on one training, with the second in its place.
+        again: the steps that rest on one training, with the second in its place. Steps that use both exist
+            once, so a verdict on them says nothing about another pair.
         against: the step that each is compared with.
         seed: of the bootstrap.
 

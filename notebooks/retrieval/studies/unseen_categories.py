@@ -90,13 +90,12 @@ def measure(store: Store, settings: Settings, draw: int) -> pd.DataFrame:
             *("test_index_group.json", "images.json", "weights.json"),
             *(f"mobilenetv2_{part}.npy" for part in PARTS),
         ],
-        settings={"seed": settings.seed, "epochs": settings.epochs, "recipe": asdict(RECIPE), "loss": LOSS}
-        | {"shares": [*SHARES], "shrinkages": [*SHRINKAGES], "dimensions": [*DIMENSIONS], "cs": [*CS]},
+        settings=_made_with(settings),
     )
 
 
-def summary(store: Store, *, seed: int) -> pd.DataFrame:
-    """The `intervals.ablation` of every draw that `measure` has made; empty if there is none.
+def summary(store: Store, settings: Settings) -> pd.DataFrame:
+    """The `intervals.ablation` of every draw that `measure` has made with these settings; empty if none.
 
     Returns:
         A row for each draw and encoder; all others are compared with "plain". The last draw, "mean", is what
@@ -107,14 +106,21 @@ def summary(store: Store, *, seed: int) -> pd.DataFrame:
     """
     rows = {}
     for draw in DRAWS:
-        if (name := f"unseen_{draw}.csv") in store.manifest():
+        made = store.manifest().get(name := f"unseen_{draw}.csv")
+        if made and made["settings"] == _made_with(settings):
             groups = store.load(name).groupby("encoder", sort=False)
             tables = {encoder: table.reset_index(drop=True) for encoder, table in groups}
             against = dict.fromkeys(tables.keys() - {"plain"}, "plain")
-            rows[draw] = ablation(tables, against, seed=seed)
+            rows[draw] = ablation(tables, against, seed=settings.seed)
     if not rows:
         return pd.DataFrame()
     return pd.concat(rows | {"mean": agreed([*rows.values()])}, names=["draw"])
+
+
+def _made_with(settings: Settings) -> dict[str, Any]:
+    made = {"seed": settings.seed, "epochs": settings.epochs, "recipe": asdict(RECIPE), "loss": LOSS}
+    choices = {"shrinkages": SHRINKAGES, "dimensions": DIMENSIONS, "cs": CS, "shares": SHARES}
+    return made | {name: [*values] for name, values in choices.items()}
 
 
 def _train_and_measure(store: Store, settings: Settings, draw: int, folder: Path) -> pd.DataFrame:

@@ -147,7 +147,7 @@ def differences(values: pd.Series, *, title: str) -> Figure:
 def gains(ablation: pd.DataFrame, measures: Sequence[str], *, title: str) -> Figure:
     """What every step adds to the step before, a panel per measure, with intervals.
 
-    Blue is better, orange is worse, grey is no difference, and a hollow dot means that trainings disagree.
+    Blue is better, orange is worse, grey is no difference, and a hollow dot means that runs disagree.
 
     Args:
         ablation: as `intervals.ablation`; steps without a difference are left out.
