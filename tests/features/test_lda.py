@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.linalg
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from retrieval.features import lda
 from retrieval.features.normalising import l2_normalise
@@ -77,3 +78,17 @@ def test_neighbours_stay_neighbours_on_the_plane():
 def test_two_images_and_one_dimension_have_a_place_on_the_plane(shape: tuple[int, int]):
     points = tsne(np.random.default_rng(0).normal(size=shape).astype(np.float32), seed=0)
     assert points.shape == (shape[0], 2) and np.isfinite(points).all() and np.ptp(points) > 0
+
+
+@pytest.mark.parametrize("shrinkage", [0.001, 0.05, 0.4])
+def test_fewer_images_than_dimensions_are_no_other_lda(shrinkage: float) -> None:
+    rng = np.random.default_rng(0)
+    categories, centres = np.arange(24) % 3, 2 * rng.normal(size=(3, 60))
+    features = (rng.normal(size=(24, 60)) + centres[categories]).astype(np.float32)
+    others = rng.normal(size=(5, 60)).astype(np.float32)
+    rows = l2_normalise(features)
+    mean = rows.mean(axis=0, dtype=np.float64)
+    in_full = LinearDiscriminantAnalysis(solver="eigen", shrinkage=shrinkage).fit(rows - mean, categories)
+    got = lda.transform(others, lda.fit(features, categories, shrinkage=shrinkage))
+    expected = lda.transform(others, (mean, in_full.scalings_[:, :2]))
+    np.testing.assert_allclose(got @ got.T, expected @ expected.T, atol=1e-5)

@@ -27,8 +27,17 @@ def fit(features: np.ndarray, categories: np.ndarray, *, shrinkage: float) -> Ld
 
     rows = l2_normalise(features)
     mean = rows.mean(axis=0, dtype=np.float64)
-    analysis = LinearDiscriminantAnalysis(solver="eigen", shrinkage=shrinkage).fit(rows - mean, categories)
+    rows, basis, (n, dim) = rows - mean, None, rows.shape
+    if n < dim:
+        # The directions are combinations of the rows, so n coordinates say it all. In these the mean scatter
+        # is larger by dim / n, and shrinkage adds a share of it.
+        basis = np.linalg.qr(rows.T)[0]
+        rows, share = rows @ basis, shrinkage * n
+        shrinkage = share / (share + (1 - shrinkage) * dim)
+    analysis = LinearDiscriminantAnalysis(solver="eigen", shrinkage=shrinkage).fit(rows, categories)
     directions = analysis.scalings_[:, : len(analysis.classes_) - 1]
+    if basis is not None:
+        directions = basis @ directions
     return mean.astype(np.float32), np.ascontiguousarray(directions, np.float32)
 
 
