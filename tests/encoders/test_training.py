@@ -125,7 +125,7 @@ def test_a_description_names_the_best_epoch_of_the_last_stage():
         {"epoch": [1, 2, 3], "val_precision": [0.9, 0.5, 0.4], "seconds": 60.0, "kept": [True, True, False]}
     )
     told = training.describe(history, chance=0.1)
-    assert told == "3 epochs in 3 min; best validation precision@3 0.500 after epoch 2, by chance 0.100"
+    assert told == "3 epochs in 3 min; best validation P@3 0.500 after epoch 2, by chance 0.100"
     assert training.describe(history, chance=0.4).endswith("by chance 0.400: it has learned next to nothing")
 
 

@@ -207,7 +207,7 @@ def test_what_is_undefined_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^a query has 2 relevant images, more than ng_max=1$"):
         metrics.nmrr(a_ranking(5, 1, 2), ng_max=1)
     for k in (0, 3):
-        with pytest.raises(ValueError, match=f"^precision@{k} of 2 retrieved images is undefined$"):
+        with pytest.raises(ValueError, match=f"^P@{k} of 2 retrieved images is undefined$"):
             metrics.precision_at(nothing, k)
 
 

@@ -240,7 +240,7 @@ def test_marks_make_the_next_round_and_undo_takes_it_back(page: WebDriver, folde
     assert collection.queries.files[0].startswith("1/")
     for number in (0, 1):
         assert (
-            f"round {number}, precision@{SHOWN} {session.score(expected, number, right)[0]:.2f}"
+            f"round {number}, P@{SHOWN} {session.score(expected, number, right)[0]:.2f}"
             in rounds(page)[number + 1].text
         )
     # Side by side: the one is as high up as the other, and neither is cut off.

@@ -73,7 +73,7 @@ def test_the_next_round_stands_beside_the_one_before(
         shown = [Path(collection.gallery.files[position]).stem for position in each.shown]
         assert [picture.tooltip for picture in pictures(view, number)] == shown
         precision, new, right = session.score(expected, number, view.right)
-        assert f"round {number}</b>, precision@{SHOWN} {precision:.2f}" in heading(view, number)
+        assert f"round {number}</b>, P@{SHOWN} {precision:.2f}" in heading(view, number)
         assert heading(view, number).endswith(f"{new} new ones, {right} of them right")
     assert captions(view, 0)[5] == "✓ relevant" and captions(view, 1).count("✓ relevant") == 1
     assert all(picture.disabled for picture in pictures(view, 0))

@@ -258,16 +258,13 @@ def test_of_methods_that_tie_the_one_of_higher_map_is_looked_at(project: Path) -
     closeup = page.look_closely(store, project / "photos", found, seed=0)
     assert closeup["method"] == "Siamese CNN" and closeup["tied"] == ["MobileNetV2", "my own"]
     written = page.render(found, (), closeup)
-    assert (
-        "the highest precision@3, together with MobileNetV2, my own; none of these has a higher mAP."
-        in written
-    )
+    assert "the highest P@3, together with MobileNetV2, my own; none of these has a higher mAP." in written
     # Equal but for rounding, in mAP as well: the first in the order of the report.
     found["mobilenetv2"]["map"] = 2.0
     found["siamese_cnn"] |= {"accuracy": 0.5 + 1e-15, "map": 2.0 + 1e-15}
     assert page.look_closely(store, project / "photos", found, seed=0)["method"] == "MobileNetV2"
     alone = page.look_closely(store, project / "photos", results(project), seed=0)
-    assert not alone["tied"] and "the highest precision@3. A row" in page.render(found, (), alone)
+    assert not alone["tied"] and "the highest P@3. A row" in page.render(found, (), alone)
 
 
 def test_without_features_the_page_says_what_is_missing(project: Path, tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def train(
 ) -> tuple[keras.Model, pd.DataFrame]:
     """The encoder with the weights of its best epoch, and the history of its training, a row an epoch.
 
-    Columns of the history: epoch; the means of what `loss` gave; val_precision, the precision@3 of every
+    Columns of the history: epoch; the means of what `loss` gave; val_precision, the P@3 of every
     validation image queried against the others; seconds; kept, whether it is the best epoch.
 
     Args:
@@ -215,7 +215,7 @@ def describe(history: pd.DataFrame, *, chance: float) -> str:
         return f"{line}no category has two validation images to choose an epoch by, so the last one is kept"
     little = ": it has learned next to nothing" if best.val_precision < NEXT_TO_NOTHING * chance else ""
     return (
-        f"{line}best validation precision@3 {best.val_precision:.3f} after epoch {best.epoch:.0f}, "
+        f"{line}best validation P@3 {best.val_precision:.3f} after epoch {best.epoch:.0f}, "
         f"by chance {chance:.3f}{little}"
     )
 

@@ -31,7 +31,7 @@ class Scores:
 
     @property
     def accuracy(self) -> float:
-        """The share of all retrieved images, three a query, that are relevant (mean precision@3)."""
+        """The share of all retrieved images, three a query, that are relevant (mean P@3)."""
         return float(self.precision[3].mean())
 
     @property
@@ -63,14 +63,14 @@ def precision_at(relevant: np.ndarray, k: int) -> np.ndarray:
     array([0.5])
     """
     if not 1 <= k <= relevant.shape[1]:
-        raise ValueError(f"precision@{k} of {relevant.shape[1]} retrieved images is undefined")
+        raise ValueError(f"P@{k} of {relevant.shape[1]} retrieved images is undefined")
     return relevant[:, :k].mean(axis=1)
 
 
 def average_precision(relevant: np.ndarray) -> np.ndarray:
     """The mean precision at the rank of every relevant image, float64 `[n_queries]` in (0, 1]; 1 is perfect.
 
-    AP(q) = 1 / NG(q) * sum over the relevant ranks r of precision@r, without interpolation. NG(q) is the
+    AP(q) = 1 / NG(q) * sum over the relevant ranks r of P@r, without interpolation. NG(q) is the
     number of relevant images (Manning, Raghavan and Schütze, "Introduction to Information Retrieval", 2008,
     section 8.4).
 
@@ -111,7 +111,7 @@ def r_precision(relevant: np.ndarray) -> np.ndarray:
 def average_precision_at_r(relevant: np.ndarray) -> np.ndarray:
     """Average precision that stops at rank R, float64 `[n_queries]` in [0, 1]; its mean is MAP@R.
 
-        AP@R(q) = 1 / R(q) * sum over the relevant ranks r <= R(q) of precision@r
+        AP@R(q) = 1 / R(q) * sum over the relevant ranks r <= R(q) of P@r
 
     R(q) is the number of relevant images. What comes after rank R counts as not found, so AP@R is at most
     R-precision, and at most average precision (Musgrave, Belongie and Lim, "A metric learning reality check",

@@ -145,7 +145,7 @@ class Judging(Rounds):
     def heading(self, session: Session) -> str:
         number = len(session) - 1
         precision, count, right = score(session, number, self.right)
-        first = f"<b>round {number}</b>, precision@{self.shown} {precision:.2f}"
+        first = f"<b>round {number}</b>, P@{self.shown} {precision:.2f}"
         return f"{first}<br>{count} new ones, {right} of them right"
 
     def _ask(self, *_: object) -> None:

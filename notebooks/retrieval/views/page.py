@@ -92,7 +92,7 @@ def look_closely(store: Store, root: Path, methods: Results, *, seed: int) -> di
 
 
 def _best(methods: Results) -> tuple[str, list[str]]:
-    """The method with the highest precision@3, and the others that share it.
+    """The method with the highest P@3, and the others that share it.
 
     If several share it, the method with the highest mAP; if they share this too, the first.
     """

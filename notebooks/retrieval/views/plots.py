@@ -96,13 +96,13 @@ def feature_map(points: np.ndarray, root: Path, files: Sequence[str], *, title: 
 
 @styled()
 def training_curves(history: pd.DataFrame, *, title: str) -> Figure:
-    """Loss, shares of the batches and validation precision@3, by epoch; a star is the best of a stage."""
+    """Loss, shares of the batches and validation P@3, by epoch; a star is the best of a stage."""
     history = history.set_index("epoch")
     shares = history[[column for column in SHARES if column in history]]
     panels = {
         "loss": history[["loss"]],
         "share of a batch": shares.rename(columns=SHARES),
-        "validation precision@3": history[["val_precision"]],
+        "validation P@3": history[["val_precision"]],
     }
     figure, (loss, share, precision) = _panels(panels, width=12, sharey=False)
     loss.set_ylim(0, 1.15 * history.loss.max())
