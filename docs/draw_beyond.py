@@ -50,7 +50,7 @@ def draw(best: float, steps: list[Row]) -> Figure:
     depths: list[int] = []
     for place, base in enumerate(places):
         depths.append(depths[base] + 1 if base < place else 0)
-    figure, axes = plt.subplots(1, 2, figsize=(11, 3.6), sharey=True)
+    figure, axes = plt.subplots(1, 2, figsize=(11, 1.2 + 0.27 * len(names)), sharey=True)
     for axis, title, values in zip(axes, ("P@3", "mAP"), measures, strict=True):
         _dots(axis, title, values, places)
     axes[0].axvline(best, color=REPORTED, ls="--", lw=1)
