@@ -186,7 +186,7 @@ def ablation(
         table[f"{measure} verdict"] = both[f"{measure} verdict"]
         table[column] = second[measure].where(table.index.isin(list(again)))
     table[WORST] = [each.worst for each in measured.values()]
-    table["worst category"] = [each.categories.f1.idxmin() for each in measured.values()]
+    table["worst category"] = [str(each.categories.f1.idxmin()) for each in measured.values()]
     return table
 
 
