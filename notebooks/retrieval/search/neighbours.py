@@ -16,8 +16,12 @@ import numpy as np
 
 from retrieval.progress import passing_bar
 
-INDEX_BLOCK, QUERY_BLOCK = 512, 4096  # rows that are compared at a time
+QUERY_BLOCK = 4096  # queries whose candidates are held at a time
 TREE_BLOCK = 256  # queries that a tree is asked at a time
+INDEX_BLOCK = 512  # rows whose distances are computed in float64 at a time
+COMPARED = 128  # the same, of a few candidates for each of several queries; they fit into a cache
+PRODUCT = 8192, 1024  # rows and queries of a product in float32 (32 MB)
+GROUP = 32  # rows of a product of which only the nearest is looked at first
 SPARE_ROWS = 4  # candidates beyond the k nearest: with them, the bound nearly always settles the k
 ROUNDING = 1e-9  # distances that differ by a smaller share of themselves may be equal except for rounding
 TIE = 1e-5  # the same for distances that were computed in float32
@@ -27,9 +31,9 @@ LEAF_SIZE = 64
 BITS = 40  # of a squared distance that rankings compare; the position has the other 23
 RANKED = 1 << 22  # positions in a block of rankings (32 MB)
 
-# The number of the first row; the rows minus the centre, float32 `[b, dim]`; lower bounds of their squared
-# lengths, float32 `[b]`.
-Block = tuple[int, np.ndarray, np.ndarray]
+# The number of the first row, and float32 `[b, dim + 1]`: the rows minus the centre, and in the last column
+# lower bounds of their squared lengths.
+Block = tuple[int, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -157,9 +161,10 @@ def _tree_candidates(gallery: Gallery, queries: np.ndarray, k: int) -> tuple[np.
 def _product_candidates(gallery: Gallery, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """As `_tree_candidates`, from lower bounds of the squared distances.
 
-    A product of n dimensions in float32 is off by less than about n 2^-24 |q||x| (Higham, "Accuracy and
-    Stability of Numerical Algorithms", 2002, section 3.1), and so by less than that share of |q|^2 + |x|^2.
-    With both made smaller by more than this share (`_shortened`), the sum is a lower bound.
+    A sum of n products in float32 is off by less than about n 2^-24 times the sum of their sizes (Higham,
+    "Accuracy and Stability of Numerical Algorithms", 2002, section 3.1). Here it is |x|^2 - 2 q.x, whose
+    sizes add up to |q|^2 + 2 |x|^2 at most. With both squares made smaller by more than that (`_shortened`),
+    the sum is a lower bound.
     """
     found = min(k + SPARE_ROWS, len(gallery.rows))
     positions, beyond = np.empty((len(queries), found), np.int64), np.full(len(queries), np.inf)
@@ -169,7 +174,8 @@ def _product_candidates(gallery: Gallery, queries: np.ndarray, k: int) -> tuple[
     for start in passing_bar(range(0, len(queries), QUERY_BLOCK), "searching", unit="block"):
         asked = slice(start, start + QUERY_BLOCK)
         moved = queries[asked] - gallery.centre
-        positions[asked], highest = _lowest(gallery.blocks(), (-2 * moved).astype(np.float32), found)
+        doubled = np.append(-2 * moved, np.ones((len(moved), 1)), axis=1).astype(np.float32)
+        positions[asked], highest = _lowest(gallery.blocks(), doubled, found)
         squared = highest + _shortened(moved) - moved.shape[1] * float(np.finfo(np.float32).tiny)
         # A bound that is too large for float32 says nothing.
         beyond[asked] = np.sqrt(np.where(np.isfinite(highest), np.maximum(squared, 0), 0))
@@ -184,32 +190,45 @@ def _centre(rows: np.ndarray) -> np.ndarray:
 
 
 def _blocks(rows: np.ndarray, centre: np.ndarray) -> Iterator[Block]:
-    for start in range(0, len(rows), INDEX_BLOCK):
-        moved = rows[start : start + INDEX_BLOCK] - centre
-        yield start, moved.astype(np.float32), _shortened(moved).astype(np.float32)
+    for start in range(0, len(rows), PRODUCT[0]):
+        block = np.empty((min(PRODUCT[0], len(rows) - start), rows.shape[1] + 1), np.float32)
+        for first in range(0, len(block), INDEX_BLOCK):
+            moved = rows[start + first : start + min(first + INDEX_BLOCK, len(block))] - centre
+            block[first : first + INDEX_BLOCK, :-1] = moved
+            block[first : first + INDEX_BLOCK, -1] = _shortened(moved)
+        yield start, block
 
 
 def _shortened(rows: np.ndarray) -> np.ndarray:
     """Squared lengths, made smaller by more than a product in float32 may be off."""
-    return (1 - (rows.shape[1] + 8) * float(np.finfo(np.float32).eps)) * _squared_lengths(rows)
+    off = (rows.shape[1] + 8) * float(np.finfo(np.float32).eps)
+    return (1 - off * (1 + off)) * _squared_lengths(rows)
 
 
 def _lowest(blocks: Iterable[Block], doubled: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Positions `[n_queries, k]` of the lowest |x|^2 - 2 q.x, unsorted, and the highest of these values.
+    """Positions `[n_queries, k]` of the lowest |x|^2 - 2 q.x, and the highest of these values.
 
-    `doubled` is -2 q, float32 `[n_queries, dim]`. The first k columns hold the lowest values so far, the
-    others those of the next block. A position that no row has taken belongs to an infinite value.
+    `doubled` is -2 q and a one, float32 `[n_queries, dim + 1]`; there are at least k rows. Of every GROUP of
+    rows, one has the least value. The k-th lowest of these is a limit that at least k rows do not exceed.
     """
-    values = np.full((len(doubled), k + INDEX_BLOCK), np.inf, np.float32)
-    positions = np.empty(values.shape, np.int64)
-    for start, rows, lengths in blocks:
-        seen = k + len(rows)
-        values[:, k:seen] = doubled @ rows.T + lengths
-        positions[:, k:seen] = np.arange(start, start + len(rows))
-        columns = np.argpartition(values[:, :seen], k - 1, axis=1)[:, :k]
-        for each in (values, positions):
-            each[:, :k] = np.take_along_axis(each, columns, axis=1)
-    return positions[:, :k], values[:, :k].max(axis=1)
+    limits = np.full((len(doubled), 1), np.inf, np.float32)
+    found = []
+    for start, rows in blocks:
+        groups = len(rows) // GROUP
+        for first in range(0, len(doubled), PRODUCT[1]):
+            asked = slice(first, first + PRODUCT[1])
+            values = doubled[asked] @ rows.T
+            if groups >= k:
+                least = values[:, : groups * GROUP].reshape(len(values), GROUP, groups).min(axis=1)
+                least.partition(k - 1, axis=1)
+                limits[asked] = np.minimum(limits[asked], least[:, [k - 1]])
+            at = np.flatnonzero(~(values > limits[asked]))  # what is no number, too: it may be near
+            query, row = np.divmod(at, len(rows))
+            found.append((query + first, row + start, values.ravel()[at]))
+    query, row, value = (np.concatenate(each) for each in zip(*found, strict=True))
+    order = np.lexsort((value, query))
+    best = order[np.searchsorted(query[order], np.arange(len(doubled)))[:, np.newaxis] + np.arange(k)]
+    return row[best], value[best].max(axis=1)
 
 
 def _compare(
@@ -217,10 +236,13 @@ def _compare(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k nearest of the rows at each query's positions, by their distances in float64."""
     distances = np.empty(positions.shape)
-    for query, found, out in zip(queries, positions, distances, strict=True):
-        for start in range(0, len(found), INDEX_BLOCK):
-            block = slice(start, start + INDEX_BLOCK)
-            out[block] = np.linalg.norm(index[found[block]].astype(np.float64) - query, axis=1)
+    few = max(1, COMPARED // positions.shape[1])
+    for asked in range(0, len(queries), few):
+        for start in range(0, positions.shape[1], INDEX_BLOCK):
+            block = np.s_[asked : asked + few, start : start + INDEX_BLOCK]
+            difference = index[positions[block]].astype(np.float64)
+            difference -= queries[asked : asked + few, np.newaxis]
+            distances[block] = np.sqrt(np.einsum("qnd,qnd->qn", difference, difference))
     return _first(distances, positions, k)
 
 
