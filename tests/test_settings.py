@@ -12,7 +12,8 @@ from retrieval.errors import RetrievalError
 from retrieval.settings import Settings, announce, encoder_file, kept, read_settings
 
 NAMES = (
-    *("DATA", "SEED", "SPLIT", "EPOCHS", "WEIGHTS", "ENCODER", "ENCODER_SIZE", "ENCODER_RANGE"),
+    *("DATA", "SEED", "SPLIT", "EPOCHS", "WEIGHTS", "PRECISION"),
+    *("ENCODER", "ENCODER_SIZE", "ENCODER_RANGE"),
     "ARTIFACTS",
 )
 
@@ -49,14 +50,14 @@ def test_the_real_set_comes_before_the_sample(project: Path, name: str) -> None:
 def test_every_value_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     photos = tmp_path / "my photos"
     encoder = (str(tmp_path / "my.tflite"), "160", "-1..1")
-    values = (str(photos), "7", "plain", "3", "imagenet", *encoder, str(tmp_path / "out"))
+    values = (str(photos), "7", "plain", "3", "imagenet", "int8", *encoder, str(tmp_path / "out"))
     for name, value in zip(NAMES, values, strict=True):
         monkeypatch.setenv(name, value)
     settings = read_settings()
     assert settings.data == photos
     assert (settings.seed, settings.split, settings.epochs, settings.weights) == (7, "plain", 3, "imagenet")
     assert (settings.encoder, settings.encoder_size, settings.encoder_range) == (encoder[0], 160, "-1..1")
-    assert settings.artifacts == tmp_path / "out"
+    assert (settings.precision, settings.artifacts) == ("int8", tmp_path / "out")
     assert str(photos) in str(settings) and "SEED       7" in str(settings)
 
 

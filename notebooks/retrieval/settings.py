@@ -12,7 +12,10 @@ from retrieval.errors import RetrievalError, shown
 PROJECT = Path(__file__).resolve().parents[2]
 SPLITS = ("grouped", "plain")
 RANGES = ("0..255", "0..1", "-1..1")
-NAMES = ("DATA", "SEED", "SPLIT", "EPOCHS", "WEIGHTS", "ENCODER", "ENCODER_SIZE", "ENCODER_RANGE")
+PRECISIONS = ("float32", "int8")
+CHOICES = {"SPLIT": SPLITS, "PRECISION": PRECISIONS, "ENCODER_RANGE": RANGES}  # the first is the default
+ENCODERS = ("ENCODER", "ENCODER_SIZE", "ENCODER_RANGE")
+NAMES = ("DATA", "SEED", "SPLIT", "EPOCHS", "WEIGHTS", "PRECISION", *ENCODERS)
 KEPT = "settings.json"  # in the folder of artifacts
 Default = TypeVar("Default", int, None)
 LARGEST = 2**32 - 1  # where the seeds of NumPy and Keras end
@@ -32,6 +35,7 @@ class Settings:
         encoder: "" for the built-in encoders alone, or the path of one more.
         encoder_size: of the images it takes, in pixels on a side; None for what its file says, else 224.
         encoder_range: of the pixels it takes, one of RANGES, unless its file says it.
+        precision: that encoders compute features in, one of PRECISIONS; training is in float32.
     """
 
     data: Path
@@ -43,10 +47,11 @@ class Settings:
     encoder: str = ""
     encoder_size: int | None = None
     encoder_range: str = RANGES[0]
+    precision: str = PRECISIONS[0]
 
     def __str__(self) -> str:
         """A line for each; what is said of another encoder, only if there is one."""
-        texts = {name: text for name, text in self.texts().items() if self.encoder or "ENCODER" not in name}
+        texts = {name: text for name, text in self.texts().items() if self.encoder or name not in ENCODERS}
         return "\n".join(f"{name:<10} {shown(text)}" for name, text in texts.items())
 
     def texts(self) -> dict[str, str]:
@@ -99,21 +104,22 @@ def announce(settings: Settings) -> None:
 def _settings(texts: Mapping[str, str], artifacts: Path) -> Settings:
     texts = {name: text for name, text in texts.items() if text != "default"}
     data = "data/mammals" if path_of("data/mammals").is_dir() else "data/sample"
-    split, weights = texts.get("SPLIT", "grouped"), texts.get("WEIGHTS", "")
-    encoder, pixels = texts.get("ENCODER", ""), texts.get("ENCODER_RANGE", RANGES[0])
-    for name, text, known in (("SPLIT", split, SPLITS), ("ENCODER_RANGE", pixels, RANGES)):
-        if text not in known:
-            raise RetrievalError(f"{name}={text} is unknown: use {' or '.join(known)}")
+    weights, encoder = (texts.get(name, "") for name in ("WEIGHTS", "ENCODER"))
+    chosen = {name: texts.get(name, known[0]) for name, known in CHOICES.items()}
+    for name, text in chosen.items():
+        if text not in CHOICES[name]:
+            raise RetrievalError(f"{name}={text} is unknown: use {' or '.join(CHOICES[name])}")
     return Settings(
         data=path_of(texts.get("DATA", data)),
         seed=whole_number("SEED", texts, default=0, least=0),
-        split=split,
+        split=chosen["SPLIT"],
         epochs=whole_number("EPOCHS", texts, default=None, least=1),
         weights=weights if weights in ("", "imagenet") else str(path_of(weights)),
         artifacts=artifacts,
         encoder=str(path_of(encoder)) if encoder else "",
         encoder_size=whole_number("ENCODER_SIZE", texts, default=None, least=1),
-        encoder_range=pixels,
+        encoder_range=chosen["ENCODER_RANGE"],
+        precision=chosen["PRECISION"],
     )
 
 

@@ -31,7 +31,8 @@ FILES = "train_index_file.json"
 CATEGORIES = "train_index_category.json"
 FEATURES = "mobilenetv2_train.npy"
 FUSED = "fused_train.npy"
-PLAIN = ("seed", "split", "epochs", "encoder_size", "encoder_range")  # settings that are no files
+# Settings that are no files.
+PLAIN = ("seed", "split", "epochs", "precision", "encoder_size", "encoder_range")
 
 
 @pytest.fixture
@@ -310,7 +311,7 @@ def test_where_images_and_weights_lie_does_not_matter(settings: Settings, tmp_pa
 
 OTHERS = {
     **{"seed": 1, "split": "plain", "epochs": 2, "weights": "imagenet", "data": "/nowhere"},
-    **{"encoder_size": 160, "encoder_range": "0..1"},
+    **{"precision": "int8", "encoder_size": 160, "encoder_range": "0..1"},
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -11,9 +13,11 @@ from pictures import scene
 
 from retrieval.artifacts.store import Store
 from retrieval.data.parts import PARTS
-from retrieval.encoders import conversion, embeddings
+from retrieval.encoders import conversion, embeddings, siamese
+from retrieval.errors import RetrievalError
 from retrieval.features.extraction import to_embedding
 from retrieval.search import open_set
+from retrieval.settings import PRECISIONS, read_settings
 
 SIZES = [16, 32]
 
@@ -50,3 +54,18 @@ def test_parts_and_open_set_distances_are_kept_and_not_made_twice(tmp_path: Path
     again = embeddings.embed_parts(store, tmp_path, "colour", **options)
     np.testing.assert_array_equal(again["test"].features, parts["test"].features)
     np.testing.assert_array_equal(embeddings.keep_open_set(store, "colour"), distances)
+
+
+def test_a_converted_encoder_is_of_one_precision_and_stale_in_the_other(tmp_path: Path) -> None:
+    store = a_store(tmp_path)
+    encoder = siamese.siamese_cnn(seed=0)
+    made, model = {}, {}
+    for precision in PRECISIONS:
+        settings = replace(read_settings(), data=tmp_path, precision=precision)
+        made[precision] = Store(store.folder, {"precision": precision})
+        keep = partial(embeddings.keep_converted, made[precision], settings, "cnn", encoder, size=32)
+        model[precision] = keep(needs=["images.json"])
+    assert len(model["int8"]) < 0.5 * len(model["float32"])
+    assert set(made["int8"].check("cnn.tflite")["inputs"]) == {"images.json", "train_index_file.json"}
+    with pytest.raises(RetrievalError, match=r"was made with precision=int8, now precision=float32: run"):
+        made["float32"].load("cnn.tflite")

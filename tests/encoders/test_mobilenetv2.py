@@ -69,6 +69,21 @@ def test_a_conversion_that_changes_the_features_is_refused(monkeypatch):
         conversion.convert(siamese.siamese_cnn(seed=0))
 
 
+def test_in_int8_an_encoder_is_smaller_and_its_features_are_near(monkeypatch):
+    encoder, rng = siamese.siamese_cnn(seed=0), np.random.default_rng(0)
+    images = [*rng.integers(0, 256, (20, 48, 48, 3), np.uint8)]
+    exact, rounded = conversion.convert(encoder), conversion.convert(encoder, calibration=images)
+    assert len(rounded) < 0.5 * len(exact)
+    for size in (48, 80):
+        image = rng.integers(0, 256, (size, size, 3), np.uint8)
+        one, other = (load_encoder(model, size)(image) for model in (exact, rounded))
+        assert other.dtype == np.float32
+        assert 0 < np.linalg.norm(one - other) < 0.1 * np.linalg.norm(one)
+    monkeypatch.setattr(conversion, "INT8", 1e-9)
+    with pytest.raises(RetrievalError, match="give PRECISION=float32"):
+        conversion.convert(encoder, calibration=images)
+
+
 def test_weights_saved_by_keras_are_loaded(weights_file):
     loaded = mobilenetv2.mobilenetv2(weights.Weights("random", weights_file, ""))
     assert loaded.output_shape == (None, 1280)

@@ -41,7 +41,7 @@ def a_result(*, accuracy: float = 0.874, comparable: bool = True) -> dict:
     queries = query_table(scores, Part(np.zeros((1000, 1)), np.full(1000, "yak"), files, rows))
     data = {"name": "mammals", "images": 13751, "categories": 45, "sha256": "0", "comparable": comparable}
     with TemporaryDirectory() as folder:
-        store = Store(Path(folder), {"seed": 0, "split": "grouped", "epochs": None})
+        store = Store(Path(folder), {"seed": 0, "split": "grouped", "epochs": None, "precision": "float32"})
         for part, images in (("train", 8000), ("test", 1000)):
             store.save(f"{part}_index_file.json", {str(row): "" for row in range(images)})
             store.save(f"mobilenetv2_{part}.npy", np.zeros((1, 1), np.float32))
@@ -177,7 +177,7 @@ def test_every_method_has_reported_figures(method: str) -> None:
 
 
 def test_feedback_is_kept_with_what_it_belongs_to(tmp_path: Path) -> None:
-    store = Store(tmp_path, {"seed": 0, "split": "grouped", "epochs": None})
+    store = Store(tmp_path, {"seed": 0, "split": "grouped", "epochs": None, "precision": "float32"})
     for part in ("train", "val", "test"):
         store.save(f"{part}_index_file.json", {"0": "", "1": ""})
         store.save(f"mobilenetv2_{part}.npy", np.zeros((2, 1), np.float32))

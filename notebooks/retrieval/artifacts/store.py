@@ -292,7 +292,7 @@ def start(settings: Settings) -> Store:
 
 def _watched(settings: Settings) -> dict[str, Any]:
     """What makes an artifact stale if it changes, by name; without images or files that are not there."""
-    plain = ("seed", "split", "epochs", "encoder_size", "encoder_range")
+    plain = ("seed", "split", "epochs", "precision", "encoder_size", "encoder_range")
     watched: dict[str, Any] = {name: getattr(settings, name) for name in plain}
     for name, choice in (("weights", settings.weights), ("encoder", settings.encoder)):
         if choice in ("", "imagenet"):

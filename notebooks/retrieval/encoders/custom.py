@@ -1,6 +1,7 @@
 """Any other encoder: a frozen network in a `.tflite` or `.keras` file, one more beside the built-in ones."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from retrieval.artifacts.store import Store
 from retrieval.encoders.conversion import convert
-from retrieval.encoders.embeddings import embed_parts
+from retrieval.encoders.embeddings import CALIBRATION, calibration, embed_parts
 from retrieval.encoders.tensorflow_quiet import keras, tf
 from retrieval.errors import RetrievalError, shown
 from retrieval.features.extraction import SIZE
@@ -17,6 +18,9 @@ from retrieval.files import remove
 from retrieval.search.keeping import keep
 from retrieval.settings import RANGES, Settings, encoder_file
 from retrieval.silence import standard_error_closed
+
+# The settings that make another encoder of the same file.
+WATCHED = ("encoder", "encoder_size", "encoder_range", "precision")
 
 
 def embed_custom(store: Store, settings: Settings) -> None:
@@ -33,8 +37,14 @@ def embed_custom(store: Store, settings: Settings) -> None:
             store.forget(pattern)
         remove(store.folder / "models" / "custom")
         return
-    watched = {name: store.settings[name] for name in ("encoder", "encoder_size", "encoder_range")}
-    model = store.make("custom.tflite", by=lambda _: read_encoder(path, settings), settings=watched)
+    watched = {name: store.settings[name] for name in WATCHED}
+    calibrate = partial(calibration, store, settings)
+    model = store.make(
+        "custom.tflite",
+        by=lambda _: read_encoder(path, settings, calibrate),
+        needs=CALIBRATION[settings.precision],
+        settings=watched,
+    )
     given = _input(model)
     size = _size(given["shape_signature"], settings.encoder_size)
     pixels = settings.encoder_range if given["dtype"] == np.float32 else RANGES[0]
@@ -44,16 +54,19 @@ def embed_custom(store: Store, settings: Settings) -> None:
     print(f"custom encoder: {shown(path.name)}, {size} x {size} pixels, features of {dimensions} dimensions")
 
 
-def read_encoder(path: Path, settings: Settings) -> bytes:
+def read_encoder(
+    path: Path, settings: Settings, calibrate: Callable[[int], Sequence[np.ndarray]] = lambda size: ()
+) -> bytes:
     """The encoder in a file, as the content of a `.tflite` file; it has described one image by then.
 
-    A `.keras` file is converted, its input range and unit length included. Nothing in it is ever executed.
+    A `.keras` file is converted, its input range included. Nothing in it is ever executed. `calibrate` gives
+    images of a size for `conversion.convert`; without any, the encoder stays in float32.
 
     Raises:
         RetrievalError: it is no network from one image to one vector of finite numbers.
     """
     try:
-        model = _converted(path, settings) if path.suffix == ".keras" else path.read_bytes()
+        model = _converted(path, settings, calibrate) if path.suffix == ".keras" else path.read_bytes()
         given = _input(model)
         size = _size(given["shape_signature"], settings.encoder_size)
         if given["dtype"] not in (np.float32, np.uint8, np.int8):
@@ -67,7 +80,7 @@ def read_encoder(path: Path, settings: Settings) -> bytes:
     return model
 
 
-def _converted(path: Path, settings: Settings) -> bytes:
+def _converted(path: Path, settings: Settings, calibrate: Callable[[int], Sequence[np.ndarray]]) -> bytes:
     try:
         model = keras.models.load_model(path, compile=False)
     except Exception:  # what Keras would have to execute, it refuses
@@ -80,11 +93,10 @@ def _converted(path: Path, settings: Settings) -> bytes:
     def preprocess(images: np.ndarray | tf.Tensor) -> tf.Tensor:
         return tf.cast(images, tf.float32) * factor + low
 
-    # At unit length, the conversion's tolerance means the same for every encoder.
-    unit = keras.Model(model.inputs, keras.layers.UnitNormalization(dtype="float32")(model.outputs[0]))
     black = np.zeros((1, size, size, 3), np.uint8)
-    _need_vector(unit(preprocess(black), training=False).numpy())
-    return convert(unit, preprocess=preprocess)
+    encoder = keras.Model(model.inputs, model.outputs[0])
+    _need_vector(encoder(preprocess(black), training=False).numpy())
+    return convert(encoder, preprocess=preprocess, calibration=calibrate(size))
 
 
 def _input(model: bytes) -> dict:

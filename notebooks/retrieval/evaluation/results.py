@@ -18,6 +18,7 @@ from retrieval.evaluation.scoring import query_table, score
 from retrieval.evaluation.simulation import Rounds
 from retrieval.search.feedback import ALPHA, BETA, GAMMA
 from retrieval.search.neighbours import nearest
+from retrieval.settings import PRECISIONS
 
 
 class Method(NamedTuple):
@@ -146,7 +147,7 @@ def best_and_worst(report: pd.DataFrame) -> pd.DataFrame:
 
 
 def caption(results: Mapping[str, Result]) -> str:
-    """One line: data, split, seed, weights, epochs if cut short, and whether reported figures compare."""
+    """One line: data, split, seed, weights, what is not by default, and whether reported figures compare."""
     first = next(iter(results.values()))
     data = first["data"]
     line = (
@@ -155,6 +156,8 @@ def caption(results: Mapping[str, Result]) -> str:
     )
     if first.get("epochs"):
         line += f"; EPOCHS={first['epochs']}"
+    if first.get("precision", PRECISIONS[0]) != PRECISIONS[0]:
+        line += f"; {first['precision']}"
     return line if is_comparable(results) else f"{line}; other images than the original's: no comparison"
 
 
@@ -282,7 +285,7 @@ def _context(store: Store) -> dict[str, Any]:
     return {
         "queries": len(store.files("test")),
         "index_size": len(store.files("train")),
-        **{key: store.settings[key] for key in ("split", "seed", "epochs")},
+        **{key: store.settings[key] for key in ("split", "seed", "epochs", "precision")},
         "data": store.load("dataset.json"),
         "weights": store.load("weights.json"),
     }
