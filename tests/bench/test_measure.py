@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +19,18 @@ from retrieval.commands import bench
 from retrieval.data.splitting import index_maps
 from retrieval.encoders import conversion, siamese
 from retrieval.errors import RetrievalError
-from retrieval.settings import read_settings
+from retrieval.settings import PRECISIONS, read_settings
 
-SIZES = {"extraction": (4, 8), "training": (4, 8), "growing index": (600, 1200), "search": (1,)}
+HEADLINE = {"extraction": (4,), "training": (4,), "search": (1,)}
+EVERYTHING = {
+    **{"extraction": (4, 8), "training": (4, 8), "adding": (4, 8), "growing gallery": (600, 1200)},
+    **{"search": (1,), "search after LDA": (1,)},
+}
 
 
 def rows(*measurements: tuple) -> pd.DataFrame:
     columns = ["round", "measured", "contender", "size", "seconds", "memory"]
-    return pd.DataFrame(measurements, columns=columns).assign(recall=np.nan)
+    return pd.DataFrame(measurements, columns=columns)
 
 
 @pytest.fixture
@@ -40,8 +46,9 @@ def artifacts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         store.save(name, content)
     for name in ("dataset.json", "weights.json"):
         store.save(name, {"name": "tiny"})
-    store.save("mobilenetv2.tflite", conversion.convert(siamese.siamese_cnn(seed=0)))
-    vectors = np.random.default_rng(0).random((40, 8), np.float32)
+    for precision in PRECISIONS:
+        store.save(f"bench_{precision}.tflite", conversion.convert(siamese.siamese_cnn(seed=0)))
+    vectors = np.random.default_rng(0).random((40, 128), np.float32)
     for part in ("train", "val", "test"):
         store.save(f"mobilenetv2_{part}.npy", vectors[parts == part])
     return tmp_path / "artifacts"
@@ -63,23 +70,27 @@ def test_rounds_are_summed_up_and_growth_is_fitted() -> None:
 
 
 def test_ratios_are_taken_within_a_round_at_the_largest_size() -> None:
+    contenders = dict.fromkeys(
+        each for kind, *pair in measure.RATIOS.values() for each in product([kind], pair)
+    )
+    seconds = {each: 2.0 + number for number, each in enumerate(contenders)}
     measured = []
     for number, load in enumerate((1.0, 10.0, 2.0)):  # a machine that is busy in one round
-        for kind, other, own in measure.RATIOS.values():
-            measured.append((number, kind, other, 20, 6.0 * load, 1))
-            measured.append((number, kind, own, 20, 2.0 * load, 1))
-            measured.append((number, kind, own, 10, 9.0, 1))
-    table = rows(*measured).drop_duplicates(["round", "measured", "contender", "size"])
-    assert measure.ratios(table) == pytest.approx(dict.fromkeys(measure.RATIOS, 3.0))
+        for each, second in seconds.items():
+            measured += [(number, *each, 20, second * load, 1), (number, *each, 10, 9.0, 1)]
+    expected = {
+        name: seconds[kind, other] / seconds[kind, own] for name, (kind, other, own) in measure.RATIOS.items()
+    }
+    assert measure.ratios(rows(*measured)) == pytest.approx(expected)
 
 
 def test_an_index_beyond_the_memory_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measure, "_memory", lambda: 1000 * 1280 * 12)
+    monkeypatch.setattr(measure, "_memory", lambda: 1500 * 1280 * 8)
     assert measure.fitting("KD-tree", (100, 800, 801, 3000)) == [100, 800]
     assert measure.fitting("exact", (100, 800, 801, 3000)) == [100, 800, 801]
     assert measure.fitting("model.predict", (10**9,)) == [10**9]
-    (line,) = measure.left_out({"growing index": (800, 3000), "search": (1,)})[:1]
-    assert line.startswith("growing index, exact: from 3,000 rows on")
+    (line,) = measure.left_out({"growing gallery": (800, 3000), "search": (1,)})[:1]
+    assert line.startswith("growing gallery, exact: from 3,000 rows on")
 
 
 def test_a_contender_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,10 +103,16 @@ def test_a_contender_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.slow
-def test_everything_is_measured_and_written_down(artifacts: Path, monkeypatch) -> None:
-    monkeypatch.setattr(bench, "SIZES", SIZES)
+@pytest.mark.parametrize("arguments", [[], ["all"]])
+def test_what_is_asked_is_measured_and_written_down(artifacts: Path, monkeypatch, arguments) -> None:
+    executed = {"cells": [], "metadata": {"seconds": 1.5}}
+    (artifacts / "notebooks" / "more").mkdir(parents=True)
+    (artifacts / "notebooks" / "more" / "a.ipynb").write_text(json.dumps(executed), "utf-8")
+    monkeypatch.setattr(bench, "HEADLINE", HEADLINE)
+    monkeypatch.setattr(bench, "EVERYTHING", EVERYTHING)
+    monkeypatch.setattr(contenders, "keep_encoders", lambda *_: None)
     monkeypatch.setattr(bench, "ROUNDS", 1)
-    monkeypatch.setattr(sys, "argv", ["bench"])
+    monkeypatch.setattr(sys, "argv", ["bench", *arguments])
     for name, value in {"TRAINED": 40, "CROP": 32, "CATEGORIES": 2, "IMAGES": 2}.items():
         monkeypatch.setattr(contenders, name, value)
     apart = measure.apart
@@ -109,15 +126,42 @@ def test_everything_is_measured_and_written_down(artifacts: Path, monkeypatch) -
     bench.main()
     content = json.loads((artifacts / "bench.json").read_text("utf-8"))
     assert {"machine", "data", "weights", "rows", "exponents", "ratios"} <= content.keys()
-    assert {"extraction_vs_predict", "extraction_vs_limit"} <= content["ratios"].keys()
-    assert {"exact_vs_kdtree", "training_vs_plain_keras"} <= content["ratios"].keys()
-    assert all(content["ratios"].values())
+    assert content["ratios"].keys() == measure.RATIOS.keys() and all(content["ratios"].values())
+    assert content["notebooks"] == {"more/a": 1.5}
     for row in content["rows"]:
         assert 0 < row["least"] <= row["seconds"] <= row["most"] and row["memory_mb"] > 10
-    found = {row["what"]: row["recall"] for row in content["rows"] if row["what"].startswith("search")}
-    assert found["search: exact"] == found["search: KD-tree"] == found["search: scikit-learn, brute"] == 1.0
-    assert {row["size"] for row in content["rows"] if row["what"] == "extraction: this project"} == {4, 8}
-    assert (artifacts / "figures" / "bench.png").stat().st_size > 10_000
+    sizes = EVERYTHING if arguments else HEADLINE
+    measured = {row["what"].split(":")[0] for row in content["rows"]}
+    assert measured == set(sizes)
+    assert {row["size"] for row in content["rows"] if row["what"] == "extraction: this project, int8"} == {
+        *sizes["extraction"]
+    }
+    assert (artifacts / "figures" / "bench.png").exists() == bool(arguments)
+
+
+def test_all_searchers_find_the_same_and_the_tree_is_asked_less(monkeypatch) -> None:
+    gallery, queries = (np.random.default_rng(seed).random((100, 4), np.float32) for seed in (0, 1))
+    monkeypatch.setattr(contenders, "TREE_DISTANCES", 2_500)
+    found = {
+        name: searcher(gallery, queries)()
+        for name, searcher in contenders.SEARCHERS.items()
+        if measure.PACKAGES.get(name) is None or find_spec(measure.PACKAGES[name])
+    }
+    assert found.pop("matrix product").shape == (100, 0)
+    assert found["KD-tree"].shape == (25, contenders.K)
+    for name, positions in found.items():
+        expected = found["exact"][::4] if name == "KD-tree" else found["exact"]
+        np.testing.assert_array_equal(positions, expected, err_msg=name)
+
+
+def test_mobilenetv2_is_kept_in_both_precisions(artifacts: Path, monkeypatch) -> None:
+    settings = read_settings()
+    store = open_store(settings)
+    monkeypatch.setattr(contenders, "_mobilenetv2", lambda settings: siamese.siamese_cnn(seed=0))
+    store.save("images.json", {})
+    contenders.keep_encoders(store, settings)
+    sizes = {precision: len(store.load(f"bench_{precision}.tflite")) for precision in PRECISIONS}
+    assert sizes["int8"] < 0.5 * sizes["float32"]
 
 
 def test_a_contender_that_fails_is_named(tmp_path: Path, monkeypatch) -> None:

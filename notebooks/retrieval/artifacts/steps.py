@@ -13,6 +13,7 @@ STEPS = {
     ),
     "more/e_feedback": ("results/feedback_beyond.json",),
     "unseen": ("unseen_*",),
+    "bench": ("bench_*",),
     "01_split": ("*_index_*.json", "dataset.json", "images.json", "audit.csv"),
     "02_mobilenetv2_features": ("mobilenetv2*", "weights.json", "custom*"),
     "03_siamese_encoders": ("siamese_*",),

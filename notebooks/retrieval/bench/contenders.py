@@ -1,4 +1,4 @@
-"""The contenders of `make bench`: each is prepared for a number of images, or of index rows, then timed.
+"""The contenders of `make bench`: each is prepared for a number of images, or of gallery rows, then timed.
 
 The timed function returns the positions found, `[n_queries, k]`, if it answers queries, and None if not.
 """
@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
+from dataclasses import replace
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
@@ -15,12 +16,17 @@ from typing import Any
 import numpy as np
 from scipy.spatial import KDTree
 
+from retrieval.artifacts import formats
 from retrieval.artifacts.store import Store, open_store
 from retrieval.data.images import load_image, load_images
+from retrieval.features import lda
 from retrieval.features.extraction import SIZE, extract, to_features
 from retrieval.features.litert import load_encoder
-from retrieval.search.neighbours import LEAF_SIZE, nearest
-from retrieval.settings import Settings, read_settings
+from retrieval.features.normalising import l2_normalise
+from retrieval.search.model import Model, to_arrays
+from retrieval.search.neighbours import LEAF_SIZE, nearest, prepare
+from retrieval.search.retriever import MODEL, Retriever
+from retrieval.settings import PRECISIONS, RANGES, Settings, read_settings
 
 K = 10  # neighbours per query
 DIMENSIONS = 1280
@@ -29,16 +35,19 @@ BATCH = 32  # images, the default of Keras's functions
 # As notebook 03 fine-tunes MobileNetV2: pixels on a side of pictures and of crops; categories, and images
 # of each.
 TRAINED, CROP, CATEGORIES, IMAGES = 192, 160, 16, 4
-# Queries in the synthetic index; one takes a KD-tree seconds there.
-EXACT_QUERIES, TREE_QUERIES = 512, 8
+QUERIES = 512  # in a synthetic gallery
+TREE_DISTANCES = 1 << 22  # that a KD-tree computes if it skips nothing: seconds of work
+ENCODER = "bench_{}.tflite"
 
 Work = Callable[[], np.ndarray | None]
+Searcher = Callable[[np.ndarray, np.ndarray], Work]  # from gallery and queries
+Vectors = Callable[[int], tuple[np.ndarray, np.ndarray]]  # from a size to gallery and queries
 
 
-def extraction(size: int, scratch: Path) -> Work:
+def extraction(precision: str, size: int, scratch: Path) -> Work:
     """Image files to a `.npy`, as the notebooks do it."""
     settings, store = _opened()
-    encode = to_features(store.load("mobilenetv2.tflite"))
+    encode = to_features(store.load(ENCODER.format(precision)))
     files = _repeated(store.files("train"), size)
 
     def work() -> None:
@@ -72,7 +81,7 @@ def prediction(size: int, scratch: Path) -> Work:
 def inference(size: int, scratch: Path) -> Work:
     """The encoder alone, on images in memory: no extraction with it can be faster."""
     settings, store = _opened()
-    encode = load_encoder(store.load("mobilenetv2.tflite"), SIZE)
+    encode = load_encoder(store.load(ENCODER.format("float32")), SIZE)
     files = store.files("train")[: min(size, DECODED)]
     images = [load_image(settings.data / file, SIZE) for file in files]
 
@@ -119,61 +128,126 @@ def training_plain_keras(size: int, scratch: Path) -> Work:
     return work
 
 
-def growing_exact(size: int, scratch: Path) -> Work:
-    """Exact search in synthetic vectors."""
-    index, queries = _synthetic(size), _synthetic(EXACT_QUERIES, seed=1)
-    return lambda: nearest(index, queries, K, method="exact")[1]
+def adding(size: int, scratch: Path) -> Work:
+    """Test images into a gallery that has the features of all train images."""
+    settings, store = _opened()
+    about = {"name": "", "sizes": [SIZE], "mirrored": False, "resample": 0, "pixels": RANGES[0]}
+    model = Model(store.load(ENCODER.format("float32")), np.ones(1), None, np.empty(0), about)
+    formats.write(scratch / MODEL, to_arrays(model))
+    rows = l2_normalise(store.features("mobilenetv2", "train"))
+    retriever = Retriever(scratch, model, settings.data, store.files("train"), rows, [])
+    new = [settings.data / file for file in store.files("test")[:size]]
+
+    def work() -> None:
+        retriever.extend(new)
+
+    return work
 
 
-def growing_tree(size: int, scratch: Path) -> Work:
-    """A KD-tree of synthetic vectors, built beforehand, by the library that `nearest` uses."""
-    tree, queries = KDTree(_synthetic(size), leafsize=LEAF_SIZE), _synthetic(TREE_QUERIES, seed=1)
-    return lambda: tree.query(queries, K, workers=-1)[1]
+def searching(searcher: Searcher, vectors: Vectors, size: int, scratch: Path) -> Work:
+    """The K nearest rows of every query; what a searcher prepares of the gallery does not count."""
+    return searcher(*vectors(size))
 
 
-def searching(method: str, size: int, scratch: Path) -> Work:
-    """`nearest` for every test image among the train images; preparing the index is included."""
-    index, queries = index_and_queries()
-    return lambda: nearest(index, queries, K, method=method)[1]
+def exact(gallery: np.ndarray, queries: np.ndarray) -> Work:
+    """Compares with every row, as this project does."""
+    prepared = prepare(gallery)
+    return lambda: nearest(prepared, queries, K, method="exact")[1]
 
 
-def scikit_learn(size: int, scratch: Path) -> Work:
-    """The same with scikit-learn, comparing with every row; preparing the index is not included."""
+def tree(gallery: np.ndarray, queries: np.ndarray) -> Work:
+    """A KD-tree by the library that `nearest` uses. It is asked fewer queries, because it takes long."""
+    tree = KDTree(gallery, leafsize=LEAF_SIZE)
+    asked = queries[:: -(-len(queries) * len(gallery) // TREE_DISTANCES)]
+    return lambda: tree.query(asked, K, workers=-1)[1]
+
+
+def product(gallery: np.ndarray, queries: np.ndarray) -> Work:
+    """The matrix product alone, which finds nothing: no search that needs it can be faster."""
+
+    def work() -> np.ndarray:
+        return (queries @ gallery.T)[:, :0]
+
+    return work
+
+
+def scikit_learn(gallery: np.ndarray, queries: np.ndarray) -> Work:
+    """Compares with every row, as scikit-learn does."""
     from sklearn.neighbors import NearestNeighbors
 
-    index, queries = index_and_queries()
-    model = NearestNeighbors(n_neighbors=K, algorithm="brute", n_jobs=-1).fit(index)
+    model = NearestNeighbors(n_neighbors=K, algorithm="brute", n_jobs=-1).fit(gallery)
     return lambda: model.kneighbors(queries, return_distance=False)
 
 
-def faiss_flat(size: int, scratch: Path) -> Work:
-    """The same with FAISS, comparing with every row; preparing the index is not included."""
+def faiss_flat(gallery: np.ndarray, queries: np.ndarray) -> Work:
+    """Compares with every row, as FAISS does: in float32, without a proof."""
     import faiss
 
-    index, queries = index_and_queries()
-    flat = faiss.IndexFlatL2(index.shape[1])
-    flat.add(index)
+    flat = faiss.IndexFlatL2(gallery.shape[1])
+    flat.add(gallery)
     return lambda: flat.search(queries, K)[1]
 
 
-def index_and_queries() -> tuple[np.ndarray, np.ndarray]:
+def features(size: int) -> tuple[np.ndarray, np.ndarray]:
     """MobileNetV2 features of the train and test part, float32 `[n_images, 1280]`."""
     _, store = _opened()
     return store.features("mobilenetv2", "train"), store.features("mobilenetv2", "test")
 
 
+def after_lda(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same after LDA, float32 `[n_images, d]`."""
+    _, store = _opened()
+    fitted = lda.fit(store.features("mobilenetv2", "train"), store.categories("train"), shrinkage=0.1)
+    gallery, queries = (lda.transform(each, fitted) for each in features(size))
+    return gallery, queries
+
+
+def synthetic(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Random vectors of as many dimensions, `[size, DIMENSIONS]` and `[QUERIES, DIMENSIONS]`."""
+    rng = np.random.default_rng(0)
+    gallery, queries = (rng.standard_normal((rows, DIMENSIONS), np.float32) for rows in (size, QUERIES))
+    return gallery, queries
+
+
+SEARCHERS: dict[str, Searcher] = {
+    "exact": exact,
+    "KD-tree": tree,
+    "matrix product": product,
+    "scikit-learn, brute": scikit_learn,
+    "FAISS, flat": faiss_flat,
+}
+GROWING = ("exact", "KD-tree")
 # By what is measured, then by name. The notebooks use the first of each.
 CONTENDERS: dict[str, dict[str, Callable[[int, Path], Work]]] = {
-    "extraction": {"this project": extraction, "model.predict": prediction, "inference alone": inference},
-    "training": {"decoded once": training_decoded_once, "plain Keras": training_plain_keras},
-    "growing index": {"exact": growing_exact, "KD-tree": growing_tree},
-    "search": {
-        "exact": partial(searching, "exact"),
-        "KD-tree": partial(searching, "kdtree"),
-        "scikit-learn, brute": scikit_learn,
-        "FAISS, flat": faiss_flat,
+    "extraction": {
+        "this project": partial(extraction, "float32"),
+        "this project, int8": partial(extraction, "int8"),
+        "model.predict": prediction,
+        "inference alone": inference,
     },
+    "training": {"decoded once": training_decoded_once, "plain Keras": training_plain_keras},
+    "adding": {"this project": adding},
+    "search": {name: partial(searching, each, features) for name, each in SEARCHERS.items()},
+    "search after LDA": {name: partial(searching, each, after_lda) for name, each in SEARCHERS.items()},
+    "growing gallery": {name: partial(searching, SEARCHERS[name], synthetic) for name in GROWING},
 }
+
+
+def keep_encoders(store: Store, settings: Settings) -> None:
+    """Keeps MobileNetV2 converted in both precisions, as `bench_<precision>.tflite`, for `extraction`."""
+    from retrieval.encoders import conversion, embeddings
+
+    def convert(images: list[np.ndarray], _: Path) -> bytes:
+        return conversion.convert(_mobilenetv2(settings), calibration=images)
+
+    for precision in PRECISIONS:
+        images = embeddings.calibration(store, replace(settings, precision=precision), SIZE)
+        store.make(
+            ENCODER.format(precision),
+            by=partial(convert, images),
+            needs=["weights.json", *embeddings.CALIBRATION[precision]],
+            settings={"calibrated with": len(images)},
+        )
 
 
 def _opened() -> tuple[Settings, Store]:
@@ -183,10 +257,6 @@ def _opened() -> tuple[Settings, Store]:
 
 def _repeated(items: Sequence[Any], size: int) -> list[Any]:
     return list(islice(cycle(items), size))
-
-
-def _synthetic(rows: int, *, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal((rows, DIMENSIONS), dtype=np.float32)
 
 
 def _mobilenetv2(settings: Settings) -> Any:

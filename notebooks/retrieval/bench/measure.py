@@ -23,48 +23,53 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from retrieval.bench.contenders import CONTENDERS, DIMENSIONS, index_and_queries
+from retrieval.bench.contenders import CONTENDERS, DIMENSIONS
 from retrieval.bench.memory import peak_memory
 from retrieval.errors import RetrievalError
 from retrieval.progress import bar
-from retrieval.search.neighbours import nearest, recall
 from retrieval.views import plots
 
-ROUNDS = 3
-# Images, or rows of an index; `search` takes the features as they are.
-SIZES = {
+Sizes = Mapping[str, Sequence[int]]  # images, or rows of a gallery; `search` takes the features as they are
+
+ROUNDS = 5
+HEADLINE: Sizes = {"extraction": (1000,), "training": (256,), "search": (1,)}
+EVERYTHING: Sizes = {
     "extraction": (250, 500, 1000, 2000),
     "training": (64, 128, 256, 512),
-    "growing index": (125_000, 250_000, 500_000, 1_000_000),
+    "adding": (64, 128, 256, 512),
     "search": (1,),
+    "search after LDA": (1,),
+    "growing gallery": (125_000, 250_000, 500_000, 1_000_000),
 }
-# Bytes that a value of the index takes: float32, and in SciPy's tree a copy in float64.
-BYTES = {"exact": 4, "KD-tree": 12}
-SHARE = 0.8  # of the machine's memory that an index may take
+# Bytes that a value of the gallery takes: float32 and what is prepared, which SciPy's tree has in float64.
+BYTES = {"exact": 8, "KD-tree": 12}
+SHARE = 0.8  # of the machine's memory that a gallery may take
 PACKAGES = {"FAISS, flat": "faiss"}
 # What is measured, and the two contenders whose seconds are divided.
 RATIOS = {
     "extraction_vs_predict": ("extraction", "model.predict", "this project"),
     "extraction_vs_limit": ("extraction", "inference alone", "this project"),
+    "int8_vs_float32": ("extraction", "this project", "this project, int8"),
     "exact_vs_kdtree": ("search", "KD-tree", "exact"),
+    "exact_vs_product": ("search", "matrix product", "exact"),
     "training_vs_plain_keras": ("training", "plain Keras", "decoded once"),
 }
 # Of the figure, by title: what is measured, what its sizes count, and the contenders, our own second.
 PANELS = {
-    "extraction": ("extraction", "images", ["model.predict", "this project", "inference alone"]),
+    "extraction": ("extraction", "images", ["model.predict", "this project", "this project, int8"]),
     "an epoch of training": ("training", "images", ["plain Keras", "decoded once"]),
-    "a query, 1280 dimensions": ("growing index", "rows", ["KD-tree", "exact"]),
+    "a query, 1280 dimensions": ("growing gallery", "rows", ["KD-tree", "exact"]),
 }
 
 
-def run(sizes: Mapping[str, Sequence[int]], *, rounds: int) -> pd.DataFrame:
-    """Measurements of every contender whose package is installed and whose index fits into memory.
+def run(sizes: Sizes, *, rounds: int) -> pd.DataFrame:
+    """Measurements of every contender whose package is installed and whose gallery fits into memory.
 
     Sizes are in ascending order, by the keys of CONTENDERS.
 
     Returns:
         A row per measurement: `round`, `measured`, `contender`, `size`, `seconds` (per query if there are
-        queries), `memory` (peak, in bytes) and, for `search`, `recall`.
+        queries) and `memory` (peak, in bytes).
 
     Raises:
         RetrievalError: a contender failed.
@@ -81,11 +86,11 @@ def run(sizes: Mapping[str, Sequence[int]], *, rounds: int) -> pd.DataFrame:
 
 
 def fitting(contender: str, sizes: Sequence[int]) -> list[int]:
-    """The sizes of an index that fit into this machine's memory; all of them if there is no index."""
+    """The sizes of a gallery that fit into this machine's memory; all of them if there is no gallery."""
     return [size for size in sizes if size * DIMENSIONS * BYTES.get(contender, 0) <= SHARE * _memory()]
 
 
-def left_out(sizes: Mapping[str, Sequence[int]]) -> list[str]:
+def left_out(sizes: Sizes) -> list[str]:
     """What `run` will not measure, and why: a line per contender."""
     lines = []
     for measured, contender in [(kind, name) for kind in sizes for name in CONTENDERS[kind]]:
@@ -119,21 +124,15 @@ def measure(measured: str, contender: str, size: int) -> dict[str, Any]:
         found = work()
         seconds = perf_counter() - start
     row = {"measured": measured, "contender": contender, "size": size, "memory": peak_memory()}
-    row["seconds"] = seconds if found is None else seconds / len(found)
-    if measured == "search" and found is not None:
-        index, queries = index_and_queries()
-        distances = np.linalg.norm(index[found] - queries[:, np.newaxis], axis=2)
-        exact = nearest(index, queries, found.shape[1], method="exact")[0]
-        row |= {"size": len(index), "recall": recall(distances, exact)}
-    return row
+    return row | {"seconds": seconds if found is None else seconds / len(found)}
 
 
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     """A row per `measured`, `contender` and `size`: what the rounds gave.
 
     Returns:
-        Columns `seconds` (median), `least`, `most`, `memory_mb` (highest), `recall` and `exponent`: seconds
-        grow with the size to the power of it. It is NaN if a contender has a single size.
+        Columns `seconds` (median), `least`, `most`, `memory_mb` (highest) and `exponent`: seconds grow with
+        the size to the power of it. It is NaN if a contender has a single size.
     """
     grouped = rows.groupby(["measured", "contender", "size"], sort=False)
     table = grouped.agg(
@@ -141,7 +140,6 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
         least=("seconds", "min"),
         most=("seconds", "max"),
         memory_mb=("memory", lambda peaks: peaks.max() / 2**20),
-        recall=("recall", "median"),
     )
     exponents = table.seconds.groupby(level=[0, 1]).agg(_exponent)
     return table.join(exponents.rename("exponent"))
@@ -154,6 +152,12 @@ def ratios(rows: pd.DataFrame) -> dict[str, float]:
         name: float((largest[measured, other] / largest[measured, own]).median())
         for name, (measured, other, own) in RATIOS.items()
     }
+
+
+def notebooks(folder: Path) -> dict[str, float]:
+    """The seconds that each notebook took when it last ran; what it found finished took none."""
+    paths = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob("*.ipynb")}
+    return {name: json.loads(paths[name].read_text("utf-8"))["metadata"]["seconds"] for name in sorted(paths)}
 
 
 def _exponent(seconds: pd.Series) -> float:

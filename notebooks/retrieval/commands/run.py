@@ -45,7 +45,7 @@ class _Client(NotebookClient):
 
 
 def run(notebook: Path, folder: Path) -> None:
-    """Executes a notebook and writes it to a folder, as `.ipynb` and `.html`; says how long it took.
+    """Executes a notebook and writes it to a folder, as `.ipynb` and `.html`, with the seconds it took.
 
     If `execute` raises an error, nothing is written.
     """
@@ -56,10 +56,11 @@ def run(notebook: Path, folder: Path) -> None:
     # From where the page lies, the project's own pages are elsewhere.
     docs = quote(os.path.relpath(PROJECT / "docs", folder))
     page = re.sub(r'href="(\.\./)+docs/', f'href="{docs}/', page)
+    executed.metadata["seconds"] = round(time.monotonic() - start, 1)
     write_atomically(folder / f"{notebook.stem}.html", lambda file: file.write_text(page, "utf-8"))
     # Last, because this is the file that make looks at.
     write_atomically(folder / notebook.name, lambda file: nbformat.write(executed, file))
-    print(f"{notebook.stem} finished in {time.monotonic() - start:.1f} s", flush=True)
+    print(f"{notebook.stem} finished in {executed.metadata['seconds']} s", flush=True)
 
 
 def execute(notebook: Path) -> nbformat.NotebookNode:
