@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from importlib.util import find_spec
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -70,9 +69,7 @@ def test_rounds_are_summed_up_and_growth_is_fitted() -> None:
 
 
 def test_ratios_are_taken_within_a_round_at_the_largest_size() -> None:
-    contenders = dict.fromkeys(
-        each for kind, *pair in measure.RATIOS.values() for each in product([kind], pair)
-    )
+    contenders = dict.fromkeys((kind, each) for kind, *pair in measure.RATIOS.values() for each in pair)
     seconds = {each: 2.0 + number for number, each in enumerate(contenders)}
     measured = []
     for number, load in enumerate((1.0, 10.0, 2.0)):  # a machine that is busy in one round
