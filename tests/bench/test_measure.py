@@ -107,7 +107,7 @@ def test_what_is_asked_is_measured_and_written_down(artifacts: Path, monkeypatch
     (artifacts / "notebooks" / "more" / "a.ipynb").write_text(json.dumps(executed), "utf-8")
     monkeypatch.setattr(bench, "HEADLINE", HEADLINE)
     monkeypatch.setattr(bench, "EVERYTHING", EVERYTHING)
-    monkeypatch.setattr(contenders, "keep_encoders", lambda *_: None)
+    monkeypatch.setattr(measure, "prepare", lambda: None)
     monkeypatch.setattr(bench, "ROUNDS", 1)
     monkeypatch.setattr(sys, "argv", ["bench", *arguments])
     for name, value in {"TRAINED": 40, "CROP": 32, "CATEGORIES": 2, "IMAGES": 2}.items():

@@ -108,12 +108,22 @@ def apart(measured: str, contender: str, sizes: Sequence[int]) -> Iterator[dict[
     Raises:
         RetrievalError: it failed.
     """
-    command = [sys.executable, "-m", "retrieval.commands.bench", measured, contender, *map(str, sizes)]
+    return map(json.loads, _elsewhere(measured, contender, *map(str, sizes)).splitlines())
+
+
+def prepare() -> None:
+    """Keeps what `extraction` takes. Done here, its memory would count for every process that is started."""
+    _elsewhere("encoders")
+
+
+def _elsewhere(*arguments: str) -> str:
+    """What `commands.bench` prints in another process."""
+    command = [sys.executable, "-m", "retrieval.commands.bench", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["killed"])[-1]
-        raise RetrievalError(f"bench: {measured}, {contender}: {reason}")
-    return map(json.loads, done.stdout.splitlines())
+        raise RetrievalError(f"bench: {', '.join(arguments[:2])}: {reason}")
+    return done.stdout
 
 
 def measure(measured: str, contender: str, size: int) -> dict[str, Any]:

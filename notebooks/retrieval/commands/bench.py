@@ -19,10 +19,13 @@ def main() -> None:
             print(json.dumps(measure.measure(measured, contender, int(size))), flush=True)
         return
     settings = read_settings()
+    if sys.argv[1:] == ["encoders"]:
+        contenders.keep_encoders(open_store(settings), settings)
+        return
     chosen = EVERYTHING if sys.argv[1:] == ["all"] else HEADLINE
     store = open_store(settings)
     data, weights = store.load("dataset.json")["name"], store.load("weights.json")["name"]
-    contenders.keep_encoders(store, settings)
+    measure.prepare()
     print(*measure.left_out(chosen), sep="\n")
     rows = measure.run(chosen, rounds=ROUNDS)
     table, ratios, machine = measure.summarise(rows), measure.ratios(rows), measure.machine()
