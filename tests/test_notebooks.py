@@ -254,6 +254,21 @@ def test_a_second_run_reuses_everything(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_another_precision_makes_features_anew_and_trains_nothing(tmp_path: Path) -> None:
+    tiny.prepare(tmp_path)
+    tiny.save_random_weights(tmp_path / "random.weights.h5", like=tmp_path / "photos")
+    done = tiny.run(*tiny.STEPS[:3], folder=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    before = read(tmp_path / "artifacts" / "manifest.json")
+    done = tiny.run(*tiny.STEPS[:3], folder=tmp_path, PRECISION="int8")
+    assert done.returncode == 0, done.stderr[-3000:]
+    after = read(tmp_path / "artifacts" / "manifest.json")
+    for name in ("siamese_cnn", "siamese_mobilenetv2"):
+        assert after[f"{name}.keras"] == before[f"{name}.keras"]
+        assert after[f"{name}_test.npy"]["sha256"] != before[f"{name}_test.npy"]["sha256"]
+
+
+@pytest.mark.slow
 def test_two_runs_give_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     """All but the training, whose parallel sums TensorFlow adds up in an order of its own each time."""
     first, second = folder / "artifacts", tmp_path / "artifacts"

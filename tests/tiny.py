@@ -94,13 +94,22 @@ def retriever(root: Path) -> Retriever:
     return Retriever(root, model, root, files, rows, [])
 
 
-def save_random_weights(path: Path) -> None:
+def save_random_weights(path: Path, *, like: Path | None = None) -> None:
+    """Of MobileNetV2, with batch statistics of the images in the folder `like`.
+
+    Without these, features shrink to what 8 bits cannot tell apart.
+    """
     import keras
 
     keras.utils.set_random_seed(0)
     encoder = keras.applications.MobileNetV2(
         input_shape=(None, None, 3), include_top=False, pooling="avg", weights=None
     )
+    if like:
+        for layer in encoder.layers:
+            layer.momentum = 0.0
+        images = np.stack([load_image(like / file, 224) for file in find_images(like)[::2]])
+        encoder(images / np.float32(127.5) - 1, training=True)
     encoder.save_weights(path)
 
 

@@ -20,7 +20,6 @@ from retrieval.encoders import conversion, siamese
 from retrieval.errors import RetrievalError
 from retrieval.settings import PRECISIONS, read_settings
 
-HEADLINE = {"extraction": (4,), "training": (4,), "search": (1,)}
 EVERYTHING = {
     **{"extraction": (4, 8), "training": (4, 8), "adding": (4, 8), "growing gallery": (600, 1200)},
     **{"search": (1,), "search after LDA": (1,)},
@@ -100,16 +99,14 @@ def test_a_contender_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments", [[], ["all"]])
-def test_what_is_asked_is_measured_and_written_down(artifacts: Path, monkeypatch, arguments) -> None:
+def test_everything_is_measured_and_written_down(artifacts: Path, monkeypatch) -> None:
     executed = {"cells": [], "metadata": {"seconds": 1.5}}
     (artifacts / "notebooks" / "more").mkdir(parents=True)
     (artifacts / "notebooks" / "more" / "a.ipynb").write_text(json.dumps(executed), "utf-8")
-    monkeypatch.setattr(bench, "HEADLINE", HEADLINE)
     monkeypatch.setattr(bench, "EVERYTHING", EVERYTHING)
     monkeypatch.setattr(measure, "prepare", lambda: None)
     monkeypatch.setattr(bench, "ROUNDS", 1)
-    monkeypatch.setattr(sys, "argv", ["bench", *arguments])
+    monkeypatch.setattr(sys, "argv", ["bench", "all"])
     for name, value in {"TRAINED": 40, "CROP": 32, "CATEGORIES": 2, "IMAGES": 2}.items():
         monkeypatch.setattr(contenders, name, value)
     apart = measure.apart
@@ -127,13 +124,15 @@ def test_what_is_asked_is_measured_and_written_down(artifacts: Path, monkeypatch
     assert content["notebooks"] == {"more/a": 1.5}
     for row in content["rows"]:
         assert 0 < row["least"] <= row["seconds"] <= row["most"] and row["memory_mb"] > 10
-    sizes = EVERYTHING if arguments else HEADLINE
-    measured = {row["what"].split(":")[0] for row in content["rows"]}
-    assert measured == set(sizes)
+    assert {row["what"].split(":")[0] for row in content["rows"]} == set(EVERYTHING)
     assert {row["size"] for row in content["rows"] if row["what"] == "extraction: this project, int8"} == {
-        *sizes["extraction"]
+        *EVERYTHING["extraction"]
     }
-    assert (artifacts / "figures" / "bench.png").exists() == bool(arguments)
+    assert (artifacts / "figures" / "bench.png").exists()
+
+
+def test_the_headline_is_what_the_ratios_need() -> None:
+    assert {measured for measured, *_ in measure.RATIOS.values()} == set(measure.HEADLINE)
 
 
 def test_all_searchers_find_the_same_and_the_tree_is_asked_less(monkeypatch) -> None:

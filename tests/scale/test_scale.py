@@ -180,9 +180,11 @@ def test_a_cluster_is_used_by_its_address(cluster, packed, load, files, expected
 def test_what_cannot_be_extracted_is_named(extracted, packed, load, tmp_path):
     with pytest.raises(RetrievalError, match="holds no shards"):
         ray_extraction.extract(tmp_path, tmp_path / "features", load)
-    other = partial(extraction.to_features, conversion.convert(siamese.siamese_cnn(seed=1)), size=SIZE)
-    with pytest.raises(RetrievalError, match="features of another encoder"):
-        ray_extraction.extract(packed, extracted, other)
+    noise = [*np.random.default_rng(0).integers(0, 256, (8, SIZE, SIZE, 3), np.uint8)]
+    in_int8 = conversion.convert(siamese.siamese_cnn(seed=0), calibration=noise)
+    for model in (conversion.convert(siamese.siamese_cnn(seed=1)), in_int8):
+        with pytest.raises(RetrievalError, match="features of another encoder"):
+            ray_extraction.extract(packed, extracted, partial(extraction.to_features, model, size=SIZE))
     (tmp_path / "00000000.parquet").write_text("not a shard")
     with pytest.raises(RetrievalError, match=r"00000000\.parquet cannot be read .*: delete it"):
         ray_extraction.extract(tmp_path, tmp_path / "features", load)
