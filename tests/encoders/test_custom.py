@@ -16,10 +16,11 @@ from pictures import scene
 from retrieval.artifacts.store import Store, open_store, start
 from retrieval.data.images import load_image
 from retrieval.data.parts import PARTS
+from retrieval.encoders import siamese
 from retrieval.encoders.custom import embed_custom, read_encoder
 from retrieval.errors import RetrievalError
 from retrieval.features.litert import load_encoder
-from retrieval.settings import Settings
+from retrieval.settings import PRECISIONS, Settings
 
 IMAGE = np.random.default_rng(1).integers(0, 256, (32, 32, 3), np.uint8)
 
@@ -213,3 +214,14 @@ def test_an_encoder_that_is_taken_back_leaves_nothing(settings) -> None:
     embed_custom(store, settings)
     assert not [name for name in store.manifest() if "custom" in name]
     assert not list(store.folder.rglob("*custom*")) and store.load("images.json") == {}
+
+
+def test_a_keras_file_is_converted_in_the_precision_of_the_settings(settings, tmp_path) -> None:
+    path = saved(siamese.siamese_cnn(seed=0), tmp_path / "cnn.keras")
+    sizes = []
+    for precision in PRECISIONS:
+        settings = replace(settings, encoder=str(path), encoder_size=48, precision=precision)
+        store = filled(settings)
+        embed_custom(store, settings)
+        sizes.append(len(store.load("custom.tflite")))
+    assert sizes[1] < 0.5 * sizes[0]
