@@ -120,3 +120,9 @@ plots.curves(pd.DataFrame({"a": [1]}), title="", xlabel="", ylabel="")
 print([key for key, value in mpl.rcParams.items() if before[key] != value])"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() in ("[]", "['backend']"), done.stderr
+
+
+def test_lines_of_one_plot_are_told_apart() -> None:
+    methods = pd.DataFrame(np.random.default_rng(0).random((3, 6)), columns=list("abcdef"))
+    figure = plots.curve_panels({"all": methods}, xlabel="", ylabel="")
+    assert len({line.get_color() for line in figure.axes[0].lines}) == len(methods.columns)

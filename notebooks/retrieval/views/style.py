@@ -18,7 +18,8 @@ from retrieval.files import write_atomically
 # Okabe and Ito's colours, told apart with every common colour vision.
 RIGHT, WRONG, QUERY, GREY = "#0072B2", "#D55E00", "#444444", "#999999"
 PARTS = {"train": "#0072B2", "val": "#E69F00", "test": "#D55E00"}
-LINES = (RIGHT, GREY, "#009E73", "#CC79A7", "#E69F00")  # of one plot, in this order
+# Of the lines of one plot, in this order.
+LINES = (RIGHT, GREY, "#009E73", "#CC79A7", "#E69F00", WRONG, "#56B4E9", QUERY)
 
 # Fonts for scripts that matplotlib's own font lacks; those that are installed are used.
 WIDER_FONTS = (
