@@ -157,9 +157,9 @@ def exact(gallery: np.ndarray, queries: np.ndarray) -> Work:
 
 def tree(gallery: np.ndarray, queries: np.ndarray) -> Work:
     """A KD-tree by the library that `nearest` uses. It is asked fewer queries, because it takes long."""
-    tree = KDTree(gallery, leafsize=LEAF_SIZE)
+    built = KDTree(gallery, leafsize=LEAF_SIZE)
     asked = queries[:: -(-len(queries) * len(gallery) // TREE_DISTANCES)]
-    return lambda: tree.query(asked, K, workers=-1)[1]
+    return lambda: built.query(asked, K, workers=-1)[1]
 
 
 def product(gallery: np.ndarray, queries: np.ndarray) -> Work:
