@@ -103,8 +103,9 @@ def test_everything_is_measured_and_written_down(artifacts: Path, monkeypatch) -
     executed = {"cells": [], "metadata": {"seconds": 1.5}}
     (artifacts / "notebooks" / "more").mkdir(parents=True)
     (artifacts / "notebooks" / "more" / "a.ipynb").write_text(json.dumps(executed), "utf-8")
+    (artifacts / "notebooks" / "before.ipynb").write_text(json.dumps(executed | {"metadata": {}}), "utf-8")
     monkeypatch.setattr(bench, "EVERYTHING", EVERYTHING)
-    monkeypatch.setattr(measure, "prepare", lambda: None)
+    monkeypatch.setattr(measure, "keep_encoders", lambda: None)
     monkeypatch.setattr(bench, "ROUNDS", 1)
     monkeypatch.setattr(sys, "argv", ["bench", "all"])
     for name, value in {"TRAINED": 40, "CROP": 32, "CATEGORIES": 2, "IMAGES": 2}.items():

@@ -79,7 +79,7 @@ def test_in_int8_an_encoder_is_smaller_and_its_features_are_near(monkeypatch):
         one, other = (load_encoder(model, size)(image) for model in (exact, rounded))
         assert other.dtype == np.float32
         assert 0 < np.linalg.norm(one - other) < 0.1 * np.linalg.norm(one)
-    monkeypatch.setattr(conversion, "INT8", 1e-9)
+    monkeypatch.setitem(conversion.LIMIT, "int8", 1e-9)
     with pytest.raises(RetrievalError, match="give PRECISION=float32"):
         conversion.convert(encoder, calibration=images)
 

@@ -21,7 +21,8 @@ POINTS = st.lists(st.tuples(st.integers(-2, 2), st.integers(-2, 2)), min_size=1,
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbours, "INDEX_BLOCK", 7)
-    monkeypatch.setattr(neighbours, "QUERY_BLOCK", 3)
+    for name, size in {"QUERY_BLOCK": 3, "PRODUCT_ROWS": 7, "PRODUCT_QUERIES": 2, "GROUP": 2}.items():
+        monkeypatch.setattr(neighbours, name, size)
 
 
 def slow_ranking(index: np.ndarray, query: np.ndarray) -> list[tuple[float, int]]:
@@ -96,6 +97,15 @@ def test_blocks_do_not_show(small_blocks: None, method: str, k: int) -> None:
     expected_distances = [[distance for distance, _ in ranking] for ranking in expected]
     np.testing.assert_allclose(distances, expected_distances, rtol=1e-12)  # not as float32 has it
     np.testing.assert_array_equal(np.concatenate(list(rank_blocks(index, queries)))[:, :k], positions)
+
+
+def test_a_row_beyond_the_range_of_float32_is_found() -> None:
+    index, queries = np.full((30, 3), 1.0), np.full((1, 3), 2e19)
+    index[17] = 2e19
+    index[20:] = -2e19
+    with np.errstate(all="ignore"):
+        distances, positions = nearest(index, queries, 1, method="exact")
+    assert (distances[0, 0], positions[0, 0]) == (0.0, 17)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -201,7 +211,7 @@ def test_a_row_that_is_no_candidate_is_not_nearer_than_the_bound(small_blocks: N
             assert bound <= np.linalg.norm(others - query, axis=1).min() * (1 + 1e-12)
 
 
-@pytest.mark.parametrize("scale", [1e-30, 1, 1e25])
+@pytest.mark.parametrize("scale", [1e-30, 1, 1e15, 1e18, 1e25])
 def test_both_methods_agree_where_float32_cannot_tell(scale: float) -> None:
     """Two crowds far apart, some of one at the same distance except for the order of their dimensions."""
     crowd = 1 + 1e-5 * np.random.default_rng(0).normal(size=(30, 40))
@@ -214,14 +224,14 @@ def test_both_methods_agree_where_float32_cannot_tell(scale: float) -> None:
     assert by_product[1][:2, :20].tolist() == expected == [list(range(90, 110))] * 2
 
 
-@pytest.mark.parametrize(("copies", "asked"), [(1, 210), (4000, 3)], ids=["all different", "copies"])
-def test_memory_is_that_of_blocks_whatever_the_size_of_the_index(copies: int, asked: int) -> None:
+@pytest.mark.parametrize(("copies", "asked", "k"), [(1, 210, 3), (1, 210, 400), (4000, 3, 3)])
+def test_memory_is_that_of_blocks_whatever_the_size_of_the_index(copies: int, asked: int, k: int) -> None:
     """Except for some numbers a row: its position, and what one query compares with all. A block is full."""
     peaks = []
     for size in (20_000, 80_000):
         index, queries = features(size // copies, 16).repeat(copies, axis=0), features(asked, 16, seed=1)
         tracemalloc.start()
-        nearest(index, queries, 3, method="exact")
+        nearest(index, queries, k, method="exact")
         next(rank_blocks(index, queries))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()

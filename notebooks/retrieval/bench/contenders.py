@@ -129,14 +129,16 @@ def training_plain_keras(size: int, scratch: Path) -> Work:
 
 
 def adding(size: int, scratch: Path) -> Work:
-    """Test images into a gallery that has the features of all train images."""
+    """Image files into a gallery that has the features of all train images. Copies are searched, too."""
     settings, store = _opened()
     about = {"name": "", "sizes": [SIZE], "mirrored": False, "resample": 0, "pixels": RANGES[0]}
     model = Model(store.load(ENCODER.format("float32")), np.ones(1), None, np.empty(0), about)
     formats.write(scratch / MODEL, to_arrays(model))
     rows = l2_normalise(store.features("mobilenetv2", "train"))
     retriever = Retriever(scratch, model, settings.data, store.files("train"), rows, [])
-    new = [settings.data / file for file in store.files("test")[:size]]
+    new = [scratch / f"{number}.jpg" for number in range(size)]
+    for path, file in zip(new, _repeated(store.files("test"), size), strict=True):
+        path.symlink_to(settings.data / file)
 
     def work() -> None:
         retriever.extend(new)
@@ -163,7 +165,7 @@ def tree(gallery: np.ndarray, queries: np.ndarray) -> Work:
 
 
 def product(gallery: np.ndarray, queries: np.ndarray) -> Work:
-    """The matrix product alone, which finds nothing: no search that needs it can be faster."""
+    """NumPy's matrix product alone, which finds nothing."""
 
     def work() -> np.ndarray:
         return (queries @ gallery.T)[:, :0]
@@ -217,7 +219,7 @@ SEARCHERS: dict[str, Searcher] = {
     "FAISS, flat": faiss_flat,
 }
 GROWING = ("exact", "KD-tree")
-# By what is measured, then by name. The notebooks use the first of each.
+# By what is measured, then by name; the first of each is this project.
 CONTENDERS: dict[str, dict[str, Callable[[int, Path], Work]]] = {
     "extraction": {
         "this project": partial(extraction, "float32"),

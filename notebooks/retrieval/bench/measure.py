@@ -111,7 +111,7 @@ def apart(measured: str, contender: str, sizes: Sequence[int]) -> Iterator[dict[
     return map(json.loads, _elsewhere(measured, contender, *map(str, sizes)).splitlines())
 
 
-def prepare() -> None:
+def keep_encoders() -> None:
     """Keeps what `extraction` takes. Done here, its memory would count for every process that is started."""
     _elsewhere("encoders")
 
@@ -165,9 +165,10 @@ def ratios(rows: pd.DataFrame) -> dict[str, float]:
 
 
 def notebooks(folder: Path) -> dict[str, float]:
-    """The seconds that each notebook took when it last ran; what it found finished took none."""
+    """The seconds that each executed notebook took when it last ran; what it found finished took none."""
     paths = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob("*.ipynb")}
-    return {name: json.loads(paths[name].read_text("utf-8"))["metadata"]["seconds"] for name in sorted(paths)}
+    seconds = {name: json.loads(paths[name].read_text("utf-8"))["metadata"].get("seconds") for name in paths}
+    return {name: seconds[name] for name in sorted(paths) if seconds[name] is not None}
 
 
 def _exponent(seconds: pd.Series) -> float:

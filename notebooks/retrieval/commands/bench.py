@@ -25,7 +25,7 @@ def main() -> None:
     chosen = EVERYTHING if sys.argv[1:] == ["all"] else HEADLINE
     store = open_store(settings)
     data, weights = store.load("dataset.json")["name"], store.load("weights.json")["name"]
-    measure.prepare()
+    measure.keep_encoders()
     print(*measure.left_out(chosen), sep="\n")
     rows = measure.run(chosen, rounds=ROUNDS)
     table, ratios, machine = measure.summarise(rows), measure.ratios(rows), measure.machine()

@@ -20,7 +20,7 @@ from retrieval.settings import RANGES, Settings, encoder_file
 from retrieval.silence import standard_error_closed
 
 # The settings that make another encoder of the same file.
-WATCHED = ("encoder", "encoder_size", "encoder_range", "precision")
+WATCHED = ("encoder", "encoder_size", "encoder_range")
 
 
 def embed_custom(store: Store, settings: Settings) -> None:
@@ -37,12 +37,13 @@ def embed_custom(store: Store, settings: Settings) -> None:
             store.forget(pattern)
         remove(store.folder / "models" / "custom")
         return
-    watched = {name: store.settings[name] for name in WATCHED}
+    converted = path.suffix == ".keras"
+    watched = {name: store.settings[name] for name in (*WATCHED, *(["precision"] if converted else []))}
     calibrate = partial(calibration, store, settings)
     model = store.make(
         "custom.tflite",
         by=lambda _: read_encoder(path, settings, calibrate),
-        needs=CALIBRATION[settings.precision],
+        needs=CALIBRATION[settings.precision] if converted else [],
         settings=watched,
     )
     given = _input(model)

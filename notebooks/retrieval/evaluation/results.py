@@ -157,7 +157,7 @@ def caption(results: Mapping[str, Result]) -> str:
     if first.get("epochs"):
         line += f"; EPOCHS={first['epochs']}"
     if first.get("precision", PRECISIONS[0]) != PRECISIONS[0]:
-        line += f"; {first['precision']}"
+        line += f"; PRECISION={first['precision']}"
     return line if is_comparable(results) else f"{line}; other images than the original's: no comparison"
 
 

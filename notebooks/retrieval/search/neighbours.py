@@ -19,8 +19,8 @@ from retrieval.progress import passing_bar
 QUERY_BLOCK = 4096  # queries whose candidates are held at a time
 TREE_BLOCK = 256  # queries that a tree is asked at a time
 INDEX_BLOCK = 512  # rows whose distances are computed in float64 at a time
-COMPARED = 128  # the same, of a few candidates for each of several queries; they fit into a cache
-PRODUCT = 8192, 1024  # rows and queries of a product in float32 (32 MB)
+COMPARED = 128  # pairs of query and row whose distances are computed at a time: they fit into a cache
+PRODUCT_ROWS, PRODUCT_QUERIES = 8192, 1024  # of a product in float32 (32 MB)
 GROUP = 32  # rows of a product of which only the nearest is looked at first
 SPARE_ROWS = 4  # candidates beyond the k nearest: with them, the bound nearly always settles the k
 ROUNDING = 1e-9  # distances that differ by a smaller share of themselves may be equal except for rounding
@@ -175,10 +175,11 @@ def _product_candidates(gallery: Gallery, queries: np.ndarray, k: int) -> tuple[
         asked = slice(start, start + QUERY_BLOCK)
         moved = queries[asked] - gallery.centre
         doubled = np.append(-2 * moved, np.ones((len(moved), 1)), axis=1).astype(np.float32)
-        positions[asked], highest = _lowest(gallery.blocks(), doubled, found)
+        positions[asked], highest, longest = _lowest(gallery.blocks(), doubled, found)
         squared = highest + _shortened(moved) - moved.shape[1] * float(np.finfo(np.float32).tiny)
-        # A bound that is too large for float32 says nothing.
-        beyond[asked] = np.sqrt(np.where(np.isfinite(highest), np.maximum(squared, 0), 0))
+        # Where float32 may have overflowed, the bound says nothing.
+        reach = 2 * (np.sqrt(_squared_lengths(moved)) + np.sqrt(longest)) ** 2
+        beyond[asked] = np.sqrt(np.where(reach < np.finfo(np.float32).max, np.maximum(squared, 0), 0))
     return positions, beyond
 
 
@@ -190,8 +191,8 @@ def _centre(rows: np.ndarray) -> np.ndarray:
 
 
 def _blocks(rows: np.ndarray, centre: np.ndarray) -> Iterator[Block]:
-    for start in range(0, len(rows), PRODUCT[0]):
-        block = np.empty((min(PRODUCT[0], len(rows) - start), rows.shape[1] + 1), np.float32)
+    for start in range(0, len(rows), PRODUCT_ROWS):
+        block = np.empty((min(PRODUCT_ROWS, len(rows) - start), rows.shape[1] + 1), np.float32)
         for first in range(0, len(block), INDEX_BLOCK):
             moved = rows[start + first : start + min(first + INDEX_BLOCK, len(block))] - centre
             block[first : first + INDEX_BLOCK, :-1] = moved
@@ -205,30 +206,43 @@ def _shortened(rows: np.ndarray) -> np.ndarray:
     return (1 - off * (1 + off)) * _squared_lengths(rows)
 
 
-def _lowest(blocks: Iterable[Block], doubled: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Positions `[n_queries, k]` of the lowest |x|^2 - 2 q.x, and the highest of these values.
+def _lowest(blocks: Iterable[Block], doubled: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """Positions `[n_queries, k]` of the lowest |x|^2 - 2 q.x, the highest of these, and the largest |x|^2.
 
-    `doubled` is -2 q and a one, float32 `[n_queries, dim + 1]`; there are at least k rows. Of every GROUP of
-    rows, one has the least value. The k-th lowest of these is a limit that at least k rows do not exceed.
+    `doubled` is -2 q and a one, float32 `[n_queries, dim + 1]`; there are at least k rows. Of every few rows,
+    one has the least value. The k-th lowest of these is a limit that at least k rows do not exceed.
     """
-    limits = np.full((len(doubled), 1), np.inf, np.float32)
-    found = []
+    limits, longest = np.full((len(doubled), 1), np.inf, np.float32), 0.0
+    query, row, value = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
     for start, rows in blocks:
-        groups = len(rows) // GROUP
-        for first in range(0, len(doubled), PRODUCT[1]):
-            asked = slice(first, first + PRODUCT[1])
+        longest = max(longest, float(rows[:, -1].max()))
+        found = [(query, row, value)]
+        few = max(1, min(GROUP, len(rows) // k))
+        groups = len(rows) // few
+        for first in range(0, len(doubled), PRODUCT_QUERIES):
+            asked = slice(first, first + PRODUCT_QUERIES)
             values = doubled[asked] @ rows.T
             if groups >= k:
-                least = values[:, : groups * GROUP].reshape(len(values), GROUP, groups).min(axis=1)
+                least = values[:, : groups * few].reshape(len(values), few, groups).min(axis=1)
                 least.partition(k - 1, axis=1)
                 limits[asked] = np.minimum(limits[asked], least[:, [k - 1]])
-            at = np.flatnonzero(~(values > limits[asked]))  # what is no number, too: it may be near
-            query, row = np.divmod(at, len(rows))
-            found.append((query + first, row + start, values.ravel()[at]))
-    query, row, value = (np.concatenate(each) for each in zip(*found, strict=True))
+            # What is no number counts, too: every query shall find k.
+            at = np.flatnonzero(~(values > limits[asked]))
+            own, place = np.divmod(at, len(rows))
+            found.append(_first_of_each(own + first, place + start, values.ravel()[at], k))
+        query, row, value = (np.concatenate(each) for each in zip(*found, strict=True))
+        query, row, value = _first_of_each(query, row, value, k)
+    return row.reshape(-1, k), value.reshape(-1, k).max(axis=1), longest
+
+
+def _first_of_each(
+    query: np.ndarray, row: np.ndarray, value: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of rows found for queries, `[n]` each, the k of lowest value for each query, in their order."""
     order = np.lexsort((value, query))
-    best = order[np.searchsorted(query[order], np.arange(len(doubled)))[:, np.newaxis] + np.arange(k)]
-    return row[best], value[best].max(axis=1)
+    query = query[order]
+    first = np.arange(len(query)) - np.searchsorted(query, query) < k
+    return query[first], row[order[first]], value[order[first]]
 
 
 def _compare(
