@@ -248,7 +248,6 @@ def keep_encoders(store: Store, settings: Settings) -> None:
             ENCODER.format(precision),
             by=partial(convert, images),
             needs=["weights.json", *embeddings.CALIBRATION[precision]],
-            settings={"calibrated with": len(images)},
         )
 
 
